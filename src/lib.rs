@@ -1,0 +1,20 @@
+//! raywarden: admission webhook and companion controller for Ray clusters on Kubernetes.
+//!
+//! The core takes values and returns values. It knows no clock, network, runtime or logger:
+//!
+//! | module | role |
+//! | --- | --- |
+//! | [`model`] | words of the domain: pointers, quantities, cluster view, findings, edits |
+//! | [`dialect`] | raw JSON of one API group -> dialect-free [`model::Cluster`] |
+//! | [`schema`] | what the API server's structural schema would say, offline |
+//! | [`bounds`] | the replica invariant |
+//! | [`inject`] | the autoscaler sidecar, put in, kept, taken out |
+//! | [`policy`] | the rule catalogue and the rules beside the invariant |
+//! | [`admission`] | one review: gate, actor, phases, patch, answer |
+//!
+//! The shell feeds it: [`tls`] and [`http`] serve, [`cli`] reads files and clusters.
+//! A module imports only from modules above it in this list; `tests/architecture.rs` holds that.
+
+pub mod admission;
+pub mod model;
+pub mod policy;

@@ -1,0 +1,256 @@
+//! A working copy of an object that remembers, as the smallest RFC 6902 patch, how it was changed.
+//!
+//! Input: the object as it came in. Output: the changed object and its [`Op`]s. Parents are made
+//! before members, `add` stands in for `replace` where nothing was there, arrays are never rewritten
+//! or reordered, and a change that changes nothing leaves no operation.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+use super::{Pointer, Token};
+
+/// One RFC 6902 operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Sets a member, or puts an element before the one at that index; `-` is the end of a list.
+    Add {
+        /// Where; an index equal to the list's length is its end.
+        at: Pointer,
+        /// What.
+        value: Value,
+        /// The element goes to the end of its list.
+        append: bool,
+    },
+    /// Sets what is there.
+    Replace {
+        /// Where.
+        at: Pointer,
+        /// What.
+        value: Value,
+    },
+    /// Takes out what is there.
+    Remove {
+        /// Where.
+        at: Pointer,
+    },
+}
+
+impl Op {
+    /// The place that the operation changes.
+    pub fn at(&self) -> &Pointer {
+        match self {
+            Self::Add { at, .. } | Self::Replace { at, .. } | Self::Remove { at } => at,
+        }
+    }
+
+    /// The operation as RFC 6902 writes it.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Add {
+                at,
+                value,
+                append: false,
+            } => {
+                json!({"op": "add", "path": at.to_json_pointer(), "value": value})
+            }
+            Self::Add {
+                at,
+                value,
+                append: true,
+            } => {
+                let list = at
+                    .split_last()
+                    .map(|(list, _)| list.to_json_pointer())
+                    .unwrap_or_default();
+                json!({"op": "add", "path": format!("{list}/-"), "value": value})
+            }
+            Self::Replace { at, value } => {
+                json!({"op": "replace", "path": at.to_json_pointer(), "value": value})
+            }
+            Self::Remove { at } => json!({"op": "remove", "path": at.to_json_pointer()}),
+        }
+    }
+}
+
+/// A working copy. It copies the object only when something is changed.
+#[derive(Clone, Debug)]
+pub struct Draft<'a> {
+    value: Cow<'a, Value>,
+    ops: Vec<Op>,
+}
+
+impl<'a> Draft<'a> {
+    /// A working copy of `object`.
+    pub fn new(object: &'a Value) -> Self {
+        Self {
+            value: Cow::Borrowed(object),
+            ops: Vec::new(),
+        }
+    }
+
+    /// The object as it stands now.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// How the object was changed so far.
+    pub fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    /// Ends the work: the operations in the order in which they apply.
+    pub fn into_ops(self) -> Vec<Op> {
+        self.ops
+    }
+
+    /// Ends the work: the changed object.
+    pub fn into_value(self) -> Value {
+        self.value.into_owned()
+    }
+
+    /// Whether a value other than null stands at `at`.
+    pub fn has(&self, at: &Pointer) -> bool {
+        at.get(&self.value).is_some_and(|value| !value.is_null())
+    }
+
+    /// Sets the member `at` to `value`, with every parent that is absent or null. Nothing happens
+    /// where that value stands already, or where a parent is neither object nor array.
+    pub fn set(&mut self, at: &Pointer, value: Value) {
+        match at.get(&self.value) {
+            Some(present) if *present == value => {}
+            Some(_) => {
+                if let Some(slot) = at.get_mut(self.value.to_mut()) {
+                    slot.clone_from(&value);
+                    self.record(Op::Replace {
+                        at: at.clone(),
+                        value,
+                    });
+                }
+            }
+            None => self.set_absent(at, value),
+        }
+    }
+
+    /// Makes the highest missing parent, its members inside, in one operation.
+    fn set_absent(&mut self, at: &Pointer, value: Value) {
+        let Some((parent, last)) = at.split_last() else {
+            return;
+        };
+        let Token::Key(key) = last else { return };
+        match parent.get(&self.value) {
+            Some(Value::Object(_)) => {
+                if let Some(Value::Object(map)) = parent.get_mut(self.value.to_mut()) {
+                    map.insert(key.clone().into_owned(), value.clone());
+                    self.record(Op::Add {
+                        at: at.clone(),
+                        value,
+                        append: false,
+                    });
+                }
+            }
+            None | Some(Value::Null) => {
+                let mut made = Map::new();
+                made.insert(key.clone().into_owned(), value);
+                self.set(&parent, Value::Object(made));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Puts `value` at the end of the list `list`, which is made where it is absent or null.
+    pub fn append(&mut self, list: &Pointer, value: Value) {
+        let length = match list.get(&self.value) {
+            Some(Value::Array(items)) => items.len(),
+            None | Some(Value::Null) => {
+                self.set(list, Value::Array(vec![value]));
+                return;
+            }
+            Some(_) => return,
+        };
+        self.insert(list, length, value);
+    }
+
+    /// Puts `value` before the element `index` of the list `list`; at its end when `index` is its
+    /// length.
+    pub fn insert(&mut self, list: &Pointer, index: usize, value: Value) {
+        let Some(Value::Array(items)) = list.get_mut(self.value.to_mut()) else {
+            return;
+        };
+        if index > items.len() {
+            return;
+        }
+        let append = index == items.len();
+        items.insert(index, value.clone());
+        self.record(Op::Add {
+            at: list.at(index),
+            value,
+            append,
+        });
+    }
+
+    /// Takes out the member or element at `at`, if it is there.
+    pub fn remove(&mut self, at: &Pointer) {
+        if at.get(&self.value).is_none() {
+            return;
+        }
+        let Some((parent, last)) = at.split_last() else {
+            return;
+        };
+        match (parent.get_mut(self.value.to_mut()), last) {
+            (Some(Value::Object(map)), Token::Key(key)) => {
+                map.shift_remove(key.as_ref());
+            }
+            (Some(Value::Array(items)), Token::Index(index)) if *index < items.len() => {
+                items.remove(*index);
+            }
+            _ => return,
+        }
+        self.record(Op::Remove { at: at.clone() });
+    }
+
+    /// Keeps an operation, folded into an earlier one where that made the place.
+    fn record(&mut self, op: Op) {
+        if let Some(earlier) = self.maker_of(&op) {
+            let undoes =
+                matches!(&op, Op::Remove { at } if Some(at) == self.ops.get(earlier).map(Op::at));
+            if undoes {
+                self.ops.remove(earlier);
+                return;
+            }
+            if let Some(Op::Add { at, value, .. } | Op::Replace { at, value }) =
+                self.ops.get_mut(earlier)
+                && let Some(now) = at.get(&self.value)
+            {
+                value.clone_from(now);
+                return;
+            }
+        }
+        self.ops.push(op);
+    }
+
+    /// The operation that put the place of `op` there, unless a later one moved indices on the way.
+    fn maker_of(&self, op: &Op) -> Option<usize> {
+        for (index, earlier) in self.ops.iter().enumerate().rev() {
+            let made = matches!(earlier, Op::Add { .. } | Op::Replace { .. });
+            match op.at().below(earlier.at()) {
+                Some([]) if matches!(op, Op::Add { .. }) => return None,
+                Some([]) if matches!((op, earlier), (Op::Remove { .. }, Op::Replace { .. })) => {
+                    return None;
+                }
+                Some(_) if made => return Some(index),
+                _ => {}
+            }
+            if let Some((list, Token::Index(_))) = earlier.at().split_last()
+                && !matches!(earlier, Op::Replace { .. })
+                && op.at().below(&list).is_some()
+            {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
