@@ -12,17 +12,20 @@
 
 pub mod actor;
 pub mod gate;
-pub mod settings;
 pub mod wire;
+pub mod wording;
+
+mod judge;
 
 use std::collections::BTreeMap;
 
-pub use gate::Why;
-pub use settings::{Mode, Settings};
-pub use wire::{GroupKind, Review};
+use crate::model::{Actor, Finding, Op, Pointer, Severity};
 
-use crate::model::{Actor, Finding, Op, Severity};
+pub use crate::model::settings::{self, Mode, Settings};
 pub use crate::policy::PolicySet;
+pub use gate::Why;
+pub use judge::review;
+pub use wire::{GroupKind, Review};
 
 /// Which webhook asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +36,17 @@ pub enum Phase {
     Validate,
     /// Both, as a file on its way to the API server would meet them.
     Offline,
+}
+
+impl Phase {
+    /// The word used in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+            Self::Offline => "offline",
+        }
+    }
 }
 
 /// What raywarden says about one request.
@@ -49,10 +63,8 @@ pub struct Answer {
     pub unpatched: Vec<Op>,
     /// Who wrote.
     pub actor: Actor,
-    /// Whether machines' silence applies: warnings are for persons only.
-    pub warn: bool,
-    /// Audit mode: nothing is denied and nothing patched.
-    pub audit: bool,
+    /// Audit mode: nothing was denied and nothing patched.
+    pub audited: bool,
     /// Why no rule was asked, when none was.
     pub passed: Option<Why>,
     /// Group, kind and name, for the status of a denial.
@@ -81,8 +93,8 @@ pub struct Parent {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// Where the cluster's spec stands in it, as a field path.
-    pub spec: crate::model::Pointer,
+    /// Where the cluster's spec stands in it.
+    pub spec: Pointer,
 }
 
 impl Answer {
@@ -95,31 +107,11 @@ impl Answer {
 
     /// The findings that a person is told of.
     pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
-        let silent = !self.warn;
         self.findings
             .iter()
-            .filter(move |finding| finding.severity == Severity::Warn && !silent)
+            .filter(|finding| finding.severity == Severity::Warn)
     }
 }
 
-/// Judges one request.
-pub fn review(
-    _settings: &Settings,
-    _policies: &PolicySet,
-    _phase: Phase,
-    review: &Review,
-) -> Answer {
-    Answer {
-        allowed: true,
-        findings: Vec::new(),
-        patch: Vec::new(),
-        unpatched: Vec::new(),
-        actor: Actor::Person,
-        warn: true,
-        audit: false,
-        passed: Some(Why::ForeignKind),
-        subject: review.subject(),
-        parent: None,
-        audit_annotations: BTreeMap::new(),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -16,5 +16,8 @@
 //! A module imports only from modules above it in this list; `tests/architecture.rs` holds that.
 
 pub mod admission;
+pub mod bounds;
+pub mod dialect;
+pub mod inject;
 pub mod model;
 pub mod policy;

@@ -3,15 +3,26 @@
 //! Plain values, built once at the edge and never changed afterwards; the one exception is
 //! [`Draft`], a working copy that remembers how it was changed.
 
+pub mod change;
+pub mod cluster;
 pub mod draft;
 pub mod finding;
+pub mod names;
 pub mod pointer;
+pub mod quantity;
 pub mod rule;
+pub mod settings;
+pub mod template;
 
-pub use draft::{Draft, Op};
+pub use change::Change;
+pub use cluster::{Bounds, Cluster, Count, Group, Numeral, Traits};
+pub use draft::{Draft, Edit, Op};
 pub use finding::{Finding, Severity};
 pub use pointer::{Pointer, Token};
+pub use quantity::Quantity;
 pub use rule::RuleId;
+pub use settings::Settings;
+pub use template::{Container, Template};
 
 /// What the API server is asked to do. Other verbs never reach a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,6 +73,29 @@ impl Op {
     }
 }
 
+/// A wanted change of one member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// Where.
+    pub at: Pointer,
+    /// What shall stand there; `None` takes it out.
+    pub value: Option<Value>,
+}
+
+impl Edit {
+    /// `value` shall stand at `at`.
+    pub fn set(at: Pointer, value: impl Into<Value>) -> Self {
+        Self {
+            at,
+            value: Some(value.into()),
+        }
+    }
+}
+
+/// How far back an operation looks for the one that made its place; bounded, so that many changes
+/// stay linear.
+const FOLD_WINDOW: usize = 32;
+
 /// A working copy. It copies the object only when something is changed.
 #[derive(Clone, Debug)]
 pub struct Draft<'a> {
@@ -112,6 +135,16 @@ impl<'a> Draft<'a> {
     /// Whether a value other than null stands at `at`.
     pub fn has(&self, at: &Pointer) -> bool {
         at.get(&self.value).is_some_and(|value| !value.is_null())
+    }
+
+    /// Makes each change in turn.
+    pub fn apply(&mut self, edits: impl IntoIterator<Item = Edit>) {
+        for edit in edits {
+            match edit.value {
+                Some(value) => self.set(&edit.at, value),
+                None => self.remove(&edit.at),
+            }
+        }
     }
 
     /// Sets the member `at` to `value`, with every parent that is absent or null. Nothing happens
@@ -231,7 +264,7 @@ impl<'a> Draft<'a> {
 
     /// The operation that put the place of `op` there, unless a later one moved indices on the way.
     fn maker_of(&self, op: &Op) -> Option<usize> {
-        for (index, earlier) in self.ops.iter().enumerate().rev() {
+        for (index, earlier) in self.ops.iter().enumerate().rev().take(FOLD_WINDOW) {
             let made = matches!(earlier, Op::Add { .. } | Op::Replace { .. });
             match op.at().below(earlier.at()) {
                 Some([]) if matches!(op, Op::Add { .. }) => return None,

@@ -90,6 +90,8 @@ rules! {
     ACCOUNT_NAME = "autoscaler/account-name",
     /// A head port that the sidecar does not know.
     HEAD_PORT = "autoscaler/head-port",
+    /// Two figures for the head's port.
+    PORTS_DISAGREE = "autoscaler/ports-disagree",
     /// A sidecar of another Ray version.
     IMAGE_VERSION = "autoscaler/image-version",
     /// An idle timeout shorter than a start.

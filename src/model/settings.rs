@@ -1,6 +1,6 @@
 //! The part of the configuration that the rules read; one immutable snapshot.
 
-use crate::model::NodeManager;
+use super::NodeManager;
 
 /// Whether findings refuse and patches are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,5 +134,21 @@ impl Settings {
             .map(|(_, manager)| *manager)
             .or(self.node_manager)
             .unwrap_or(NodeManager::KubeRay)
+    }
+}
+
+/// `--node-manager`: a node manager, or `auto`, which leaves the choice to evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeManagerChoice(pub Option<NodeManager>);
+
+impl NodeManagerChoice {
+    /// Reads `auto`, `raywarden` or `kuberay`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self(None)),
+            "raywarden" => Some(Self(Some(NodeManager::Raywarden))),
+            "kuberay" => Some(Self(Some(NodeManager::KubeRay))),
+            _ => None,
+        }
     }
 }

@@ -1,0 +1,284 @@
+//! The order of one review: gate, dialect, actor, mutation, judgement, answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Answer, Mode, Parent, Phase, PolicySet, Review, Settings, Why, actor, gate};
+use crate::dialect::{self, Dialect, kuberay};
+use crate::model::{
+    Actor, Change, Cluster, Draft, Finding, NodeManager, Op, Operation, RuleId, Severity,
+};
+use crate::{bounds, inject, policy};
+
+/// Judges one request.
+pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &Review) -> Answer {
+    if let Some(why) = gate::passes(review) {
+        return pass(review, why);
+    }
+    let Some(object) = &review.object else {
+        return pass(review, Why::NoObject);
+    };
+    if review.sub_resource.is_some() {
+        return scale(settings, review, object);
+    }
+    let Some(dialect) = dialect::of(&review.kind.group, &review.kind.kind) else {
+        return pass(review, Why::ForeignKind);
+    };
+    let Some(cluster) = dialect.view(object) else {
+        return pass(review, Why::NoObject);
+    };
+    let stored = review
+        .old_object
+        .as_ref()
+        .filter(|_| review.operation == Operation::Update);
+    let old = stored.and_then(|stored| dialect.view(stored));
+    let manager = settings.node_manager(&review.namespace);
+    let actor = actor::of(
+        settings,
+        manager,
+        &review.user,
+        &review.namespace,
+        old.as_ref(),
+    );
+    let parent = matches!(dialect, Dialect::RayCluster)
+        .then(|| kuberay::parent(&cluster))
+        .flatten();
+    let change = Change {
+        settings,
+        manager,
+        operation: review.operation,
+        actor,
+        field_manager: review.field_manager.as_deref(),
+        child: parent.is_some() || matches!(dialect, Dialect::Embedded(_)),
+        strict: policies.strict,
+        requested: &cluster,
+        new: &cluster,
+        old: old.as_ref(),
+    };
+    let work = Work {
+        review,
+        policies,
+        phase,
+        dialect,
+        object,
+        stored,
+    };
+    let mut answer = work.answer(&change);
+    answer.parent = parent.map(|(parent, name)| Parent {
+        kind: parent.kind().to_owned(),
+        name,
+        spec: parent.spec(),
+    });
+    answer
+}
+
+/// One review of a kind that is ours, on its way.
+struct Work<'a> {
+    review: &'a Review,
+    policies: &'a PolicySet,
+    phase: Phase,
+    dialect: Dialect,
+    object: &'a Value,
+    stored: Option<&'a Value>,
+}
+
+impl<'a> Work<'a> {
+    fn answer(&self, change: &Change<'a>) -> Answer {
+        let mut findings = Vec::new();
+        let mutates = self.phase != Phase::Validate;
+        if let (true, Some(stored)) = (mutates, self.stored) {
+            findings.extend(bounds::scope::judge(
+                change.actor,
+                self.is_converted(),
+                stored,
+                self.object,
+                change.new,
+            ));
+        }
+        let (ops, told, value) = self.mutate(change);
+        if mutates {
+            findings.extend(told);
+        }
+        if self.phase != Phase::Mutate {
+            findings.extend(self.judge(change, value.as_ref().unwrap_or(self.object)));
+        }
+        self.close(change, findings, ops)
+    }
+
+    /// Written through v1alpha1, whose conversion drops fields.
+    fn is_converted(&self) -> bool {
+        let written = self
+            .review
+            .request_kind
+            .as_ref()
+            .unwrap_or(&self.review.kind);
+        written.version == "v1alpha1"
+    }
+
+    /// Everything that is ours to change: the patch, findings about it, and the changed object where
+    /// anything changed.
+    fn mutate(&self, change: &Change<'a>) -> (Vec<Op>, Vec<Finding>, Option<Value>) {
+        let mut draft = Draft::new(self.object);
+        let (edits, mut findings) = bounds::carry(change);
+        draft.apply(edits);
+        let (edits, told) = self.seen(change, &draft, bounds::mend);
+        draft.apply(edits);
+        findings.extend(told);
+        findings.extend(inject::mend(change, &mut draft));
+        let value = (!draft.ops().is_empty()).then(|| draft.value().clone());
+        (draft.into_ops(), findings, value)
+    }
+
+    /// Asks a rule about the cluster as the draft shows it.
+    fn seen<T>(
+        &self,
+        change: &Change<'a>,
+        draft: &Draft<'_>,
+        rule: impl FnOnce(&Change<'_>) -> T,
+    ) -> T {
+        if draft.ops().is_empty() {
+            return rule(change);
+        }
+        match self.dialect.view(draft.value()) {
+            Some(cluster) => rule(&change.with_new(&cluster)),
+            None => rule(change),
+        }
+    }
+
+    fn judge(&self, change: &Change<'a>, object: &Value) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let cluster: Option<Cluster<'_>> = self.dialect.view(object);
+        if let Some(cluster) = &cluster {
+            let change = change.with_new(cluster);
+            findings.extend(bounds::judge(&change));
+            findings.extend(policy::evaluate(self.policies, &change));
+        }
+        findings
+    }
+
+    fn close(&self, change: &Change<'_>, findings: Vec<Finding>, ops: Vec<Op>) -> Answer {
+        let mut findings = distinct(findings);
+        if !change.actor.is_person() {
+            for finding in &mut findings {
+                let spoken = finding.rule == RuleId::SCOPE || finding.severity == Severity::Deny;
+                if !spoken {
+                    finding.severity = Severity::Note;
+                }
+            }
+        }
+        let audited = change.settings.mode == Mode::Audit;
+        let refused = findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Deny);
+        let allowed = audited || !refused;
+        let patches = self.phase != Phase::Validate && !audited && allowed;
+        // In audit mode the mutating webhook says what it would have set; the validating one need not
+        // say it again.
+        let says = !patches && allowed && !(audited && self.phase == Phase::Validate);
+        let (patch, unpatched) = match (patches, says) {
+            (true, _) => (ops, Vec::new()),
+            (false, true) => (Vec::new(), ops),
+            (false, false) => (Vec::new(), Vec::new()),
+        };
+        let mut answer = Answer {
+            allowed,
+            findings,
+            patch,
+            unpatched,
+            actor: change.actor,
+            audited,
+            passed: None,
+            subject: self.review.subject(),
+            parent: None,
+            audit_annotations: BTreeMap::new(),
+        };
+        answer.audit_annotations = annotations(&answer);
+        answer
+    }
+}
+
+/// Facts for the API server's audit log: what machines did, which nobody is warned of, and what
+/// audit mode let through.
+fn annotations(answer: &Answer) -> BTreeMap<String, String> {
+    const MOST: usize = 20;
+    let list = |severity: Severity| {
+        let spoken = answer
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == severity);
+        let lines: Vec<String> = spoken
+            .take(MOST)
+            .map(|finding| format!("{} {}", finding.rule, finding.at))
+            .collect();
+        lines.join("; ")
+    };
+    let changed: Vec<String> = answer
+        .unpatched
+        .iter()
+        .take(MOST)
+        .map(|op| op.at().to_string())
+        .collect();
+    let denied = if answer.audited {
+        list(Severity::Deny)
+    } else {
+        String::new()
+    };
+    let facts = [
+        ("would-deny", denied),
+        (
+            "would-set",
+            if answer.audited {
+                changed.join("; ")
+            } else {
+                String::new()
+            },
+        ),
+        ("noted", list(Severity::Note)),
+    ];
+    let spoken = facts.into_iter().filter(|(_, text)| !text.is_empty());
+    spoken.map(|(key, text)| (key.to_owned(), text)).collect()
+}
+
+/// One finding for each rule and place.
+fn distinct(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut seen = std::collections::HashSet::new();
+    findings
+        .into_iter()
+        .filter(|finding| seen.insert((finding.rule, finding.at.clone())))
+        .collect()
+}
+
+fn pass(review: &Review, why: Why) -> Answer {
+    Answer {
+        allowed: true,
+        findings: Vec::new(),
+        patch: Vec::new(),
+        unpatched: Vec::new(),
+        actor: Actor::Person,
+        audited: false,
+        passed: Some(why),
+        subject: review.subject(),
+        parent: None,
+        audit_annotations: BTreeMap::new(),
+    }
+}
+
+/// Domino's `scale` subresource.
+fn scale(settings: &Settings, review: &Review, object: &Value) -> Answer {
+    let manager: NodeManager = settings.node_manager(&review.namespace);
+    let actor = actor::of(settings, manager, &review.user, &review.namespace, None);
+    let mut answer = pass(review, Why::Subresource);
+    let finding = bounds::scale::judge(settings, actor, object);
+    answer.passed = finding.is_none().then_some(Why::Subresource);
+    answer.actor = actor;
+    answer.audited = settings.mode == Mode::Audit;
+    answer.findings = finding.into_iter().collect();
+    if !actor.is_person() {
+        answer
+            .findings
+            .retain(|finding| finding.severity == Severity::Deny);
+    }
+    answer.allowed = answer.audited || answer.denials().next().is_none();
+    answer
+}

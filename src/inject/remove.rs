@@ -1,0 +1,70 @@
+//! Taking out exactly what we put in.
+
+use serde_json::Value;
+
+use super::sidecar::is_marked;
+use super::template::version_value;
+use crate::dialect::kuberay::V2_VARIABLE;
+use crate::model::names::{SIDECAR, own_account};
+use crate::model::template::{list, position, text};
+use crate::model::{Change, Cluster, Draft};
+
+/// Beside KubeRay a marked container breaks the head Pod, which gets a second one of that name, and
+/// a named account that nobody makes stops the operator, and so does the v1/v2 variable beside
+/// `autoscalerOptions.version`. `no-monitor` and the log volume are harmless and stay.
+pub(super) fn strip(change: &Change<'_>, draft: &mut Draft<'_>) {
+    if !take_container(change.new, draft) {
+        return;
+    }
+    let Some(head) = change.new.head() else {
+        return;
+    };
+    let own = own_account(change.new.name);
+    if change.new.head_account() == Some(own.as_str()) {
+        draft.remove(&head.field("serviceAccountName"));
+    }
+    take_variable(change.new, change.new.options(), draft);
+}
+
+/// The flag is off: the marked container, `no-monitor` and the variable that belongs to the options
+/// go. The account and the log volume stay, because a live head still uses them.
+pub(super) fn take_out(old: Option<&Cluster<'_>>, change: &Change<'_>, draft: &mut Draft<'_>) {
+    let was_there = old
+        .and_then(Cluster::head)
+        .and_then(|head| head.container(SIDECAR))
+        .is_some_and(|container| is_marked(&container));
+    if !take_container(change.new, draft) && !was_there {
+        return;
+    }
+    let (params, at) = change.new.head_params();
+    if text(params, "no-monitor") == Some("true") {
+        draft.remove(&at.at("no-monitor"));
+    }
+    let options = old.map_or_else(|| change.new.options(), |old| old.options());
+    take_variable(change.new, options, draft);
+}
+
+/// Takes out the v1/v2 variable that belongs to `options`.
+fn take_variable(cluster: &Cluster<'_>, options: &Value, draft: &mut Draft<'_>) {
+    let belongs = version_value(text(options, "version"));
+    let Some(ray) = cluster.head().and_then(|head| head.ray_container()) else {
+        return;
+    };
+    if belongs.is_some()
+        && ray.env_value(V2_VARIABLE) == belongs
+        && let Some(index) = position(list(ray.raw, "env"), "name", V2_VARIABLE)
+    {
+        draft.remove(&ray.at.at("env").at(index));
+    }
+}
+
+fn take_container(cluster: &Cluster<'_>, draft: &mut Draft<'_>) -> bool {
+    let marked = cluster
+        .head()
+        .and_then(|head| head.container(SIDECAR))
+        .filter(is_marked);
+    if let Some(container) = &marked {
+        draft.remove(&container.at);
+    }
+    marked.is_some()
+}

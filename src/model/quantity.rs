@@ -1,0 +1,105 @@
+//! Kubernetes quantities, compared and added exactly; never respelled.
+//!
+//! A [`Quantity`] is an integer number of `10^-9` units, the finest that the API server keeps; what
+//! is finer rounds up, as it does there.
+//! Source: `apimachinery/pkg/api/resource`, the grammar in its package comment.
+
+use std::iter::Sum;
+use std::ops::Add;
+
+/// An exact amount: an integer count of `10^-9` units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Quantity(i128);
+
+const NANO: i128 = 1_000_000_000;
+
+impl Quantity {
+    /// Reads `1`, `500m`, `1.5Gi`, `2e3`, `-1`. `None` for anything that the API server refuses.
+    pub fn parse(text: &str) -> Option<Self> {
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let end = unsigned
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(unsigned.len());
+        let (number, suffix) = unsigned.split_at(end);
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return None;
+        }
+        let digits: i128 = parse_digits(whole, fraction)?;
+        let places = u32::try_from(fraction.len()).ok()?;
+        let (up, down) = scale(suffix)?;
+        let numerator = digits.checked_mul(up)?.checked_mul(NANO)?;
+        let denominator = 10_i128.checked_pow(places)?.checked_mul(down)?;
+        let rounded = (numerator + denominator - 1).checked_div(denominator)?;
+        Some(Self(if text.starts_with('-') {
+            -rounded
+        } else {
+            rounded
+        }))
+    }
+
+    /// Reads a JSON value: a string, or a number as the API server takes one.
+    pub fn from_json(value: &serde_json::Value) -> Option<Self> {
+        match value {
+            serde_json::Value::String(text) => Self::parse(text),
+            serde_json::Value::Number(number) => Self::parse(&number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The amount in whole units, rounded up.
+    pub const fn ceil(self) -> i128 {
+        self.0.div_euclid(NANO) + if self.0.rem_euclid(NANO) == 0 { 0 } else { 1 }
+    }
+}
+
+impl Add for Quantity {
+    type Output = Self;
+
+    /// Saturates instead of overflowing.
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sum for Quantity {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::default(), Add::add)
+    }
+}
+
+fn parse_digits(whole: &str, fraction: &str) -> Option<i128> {
+    whole
+        .bytes()
+        .chain(fraction.bytes())
+        .try_fold(0_i128, |sum, digit| {
+            sum.checked_mul(10)?
+                .checked_add(i128::from(digit.checked_sub(b'0')?))
+        })
+}
+
+/// Multiplier and divisor of a suffix.
+fn scale(suffix: &str) -> Option<(i128, i128)> {
+    const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    const DECIMAL: [&str; 6] = ["k", "M", "G", "T", "P", "E"];
+    const SMALL: [&str; 3] = ["m", "u", "n"];
+    let power = |base: i128, list: &[&str]| {
+        let position = list.iter().position(|each| *each == suffix)?;
+        base.checked_pow(u32::try_from(position).ok()? + 1)
+    };
+    if suffix.is_empty() {
+        return Some((1, 1));
+    }
+    if let Some(up) = power(1024, &BINARY).or_else(|| power(1000, &DECIMAL)) {
+        return Some((up, 1));
+    }
+    if let Some(down) = power(1000, &SMALL) {
+        return Some((1, down));
+    }
+    let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+    let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
+    Some(if exponent < 0 { (1, power) } else { (power, 1) })
+}
+
+#[cfg(test)]
+mod tests;
