@@ -100,16 +100,12 @@ pub struct Parent {
 impl Answer {
     /// The findings that refuse the request in enforce mode.
     pub fn denials(&self) -> impl Iterator<Item = &Finding> {
-        self.findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Deny)
+        self.findings.iter().filter(|finding| finding.severity == Severity::Deny)
     }
 
     /// The findings that a person is told of.
     pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
-        self.findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Warn)
+        self.findings.iter().filter(|finding| finding.severity == Severity::Warn)
     }
 }
 

@@ -41,27 +41,14 @@ pub const DOMINO: &str = "distributed-compute.dominodatalab.com";
 const KINDS: [(&str, &str, &str, Dialect); 5] = [
     (RAY, "RayCluster", "rayclusters", Dialect::RayCluster),
     (RAY, "RayJob", "rayjobs", Dialect::Embedded(Parent::RayJob)),
-    (
-        RAY,
-        "RayService",
-        "rayservices",
-        Dialect::Embedded(Parent::RayService),
-    ),
-    (
-        RAY,
-        "RayCronJob",
-        "raycronjobs",
-        Dialect::Embedded(Parent::RayCronJob),
-    ),
+    (RAY, "RayService", "rayservices", Dialect::Embedded(Parent::RayService)),
+    (RAY, "RayCronJob", "raycronjobs", Dialect::Embedded(Parent::RayCronJob)),
     (DOMINO, "RayCluster", "rayclusters", Dialect::Domino),
 ];
 
 /// The dialect of a kind; `None` where it is not ours.
 pub fn of(group: &str, kind: &str) -> Option<Dialect> {
-    KINDS
-        .iter()
-        .find(|(g, k, ..)| *g == group && *k == kind)
-        .map(|(.., dialect)| *dialect)
+    KINDS.iter().find(|(g, k, ..)| *g == group && *k == kind).map(|(.., dialect)| *dialect)
 }
 
 /// Whether the `scale` subresource of this resource writes the count of a Ray cluster.

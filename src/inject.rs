@@ -42,10 +42,7 @@ pub fn mend(change: &Change<'_>, draft: &mut Draft<'_>) -> Vec<Finding> {
     if !change.new.traits.ray || !change.new.traits.patchable {
         return findings;
     }
-    if matches!(
-        change.actor,
-        Actor::Autoscaler { .. } | Actor::Kueue | Actor::Ourselves
-    ) {
+    if matches!(change.actor, Actor::Autoscaler { .. } | Actor::Kueue | Actor::Ourselves) {
         return findings;
     }
     if change.manager == NodeManager::KubeRay {
@@ -69,7 +66,9 @@ pub fn mend(change: &Change<'_>, draft: &mut Draft<'_>) -> Vec<Finding> {
             Place::Template | Place::Pod => {}
         },
         (false, old) => {
-            remove::take_out(old, change, draft);
+            if change.manager == NodeManager::Raywarden {
+                remove::take_out(old, change, draft);
+            }
             findings.extend(old.map(|_| turned_off(change)));
         }
     }
@@ -101,22 +100,17 @@ fn is_left_alone(cluster: &Cluster<'_>) -> bool {
 
 /// Injection acts when the head, the flag or the options changed.
 fn touches_injection(change: &Change<'_>) -> bool {
-    const PARTS: [&str; 3] = [
-        "headGroupSpec",
-        "enableInTreeAutoscaling",
-        "autoscalerOptions",
-    ];
-    change.old.is_none_or(|old| {
-        PARTS
-            .iter()
-            .any(|part| old.spec.get(part) != change.new.spec.get(part))
-    })
+    const PARTS: [&str; 3] = ["headGroupSpec", "enableInTreeAutoscaling", "autoscalerOptions"];
+    change
+        .old
+        .is_none_or(|old| PARTS.iter().any(|part| old.spec.get(part) != change.new.spec.get(part)))
 }
 
-/// A container of the sidecar's name that is not ours.
+/// A container of the sidecar's name that is not ours, or that stands where Ray runs.
 pub fn has_foreign_sidecar(cluster: &Cluster<'_>) -> bool {
-    let found = cluster.head().and_then(|head| head.container(SIDECAR));
-    found.is_some_and(|container| !sidecar::is_marked(&container))
+    let Some(head) = cluster.head() else { return false };
+    let first = head.ray_container().is_some_and(|ray| ray.name() == Some(SIDECAR));
+    first || head.container(SIDECAR).is_some_and(|container| !sidecar::is_marked(&container))
 }
 
 fn turned_on(change: &Change<'_>) -> Option<Finding> {

@@ -30,11 +30,7 @@ const FORETELL_FAILURE: [RuleId; 6] = [
 
 /// What the rules beside the invariant say of the cluster as it stands.
 pub fn evaluate(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
-    let subject = |cluster| Subject {
-        cluster,
-        manager: change.manager,
-        child: change.child,
-    };
+    let subject = |cluster| Subject { cluster, manager: change.manager, child: change.child };
     let mut findings = checks::all(&subject(change.new));
     if policies.strict {
         for finding in &mut findings {
@@ -46,10 +42,7 @@ pub fn evaluate(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
     let Some(old) = change.old else {
         return findings;
     };
-    if findings
-        .iter()
-        .all(|finding| finding.severity != Severity::Deny)
-    {
+    if findings.iter().all(|finding| finding.severity != Severity::Deny) {
         return findings;
     }
     let before: HashMap<Key, String> = checks::all(&subject(old))
@@ -71,10 +64,7 @@ fn key(finding: &Finding, cluster: &Cluster<'_>) -> Key {
     let groups: Pointer = cluster.at.at("workerGroupSpecs");
     match finding.at.below(&groups) {
         Some([Token::Index(index), rest @ ..]) => {
-            let name = cluster
-                .groups
-                .get(*index)
-                .map(|group| group.label().to_owned());
+            let name = cluster.groups.get(*index).map(|group| group.label().to_owned());
             (finding.rule, name, rest.to_vec())
         }
         _ => (finding.rule, None, finding.at.tokens().to_vec()),

@@ -41,11 +41,7 @@ fn read(path: &PathBuf) -> Vec<Step> {
         .iter()
         .enumerate()
         .map(|(index, step)| Step {
-            name: format!(
-                "{id}.{} {}",
-                index + 1,
-                step["name"].as_str().unwrap_or("-")
-            ),
+            name: format!("{id}.{} {}", index + 1, step["name"].as_str().unwrap_or("-")),
             args: serde_json::from_value(step["args"].clone()).unwrap_or_default(),
             review: step["review"].clone(),
             expect: step["expect"].clone(),
@@ -70,12 +66,7 @@ fn settings(args: &[String]) -> Settings {
 /// The AdmissionReview that answers `request`.
 fn answer(args: &[String], request: &Value) -> Value {
     let parsed = Review::from_value(request.clone()).expect("a case is an AdmissionReview");
-    let answer = review(
-        &settings(args),
-        &PolicySet::default(),
-        Phase::Offline,
-        &parsed,
-    );
+    let answer = review(&settings(args), &PolicySet::default(), Phase::Offline, &parsed);
     wire::response(&parsed.uid, &answer)
 }
 
@@ -83,23 +74,11 @@ fn answer(args: &[String], request: &Value) -> Value {
 fn every_case_has_its_right_outcome() {
     let mut failures = Vec::new();
     for step in steps() {
-        let faults = expect::faults(
-            &|request| answer(&step.args, request),
-            &step.review,
-            &step.expect,
-        );
-        failures.extend(
-            faults
-                .into_iter()
-                .map(|fault| format!("{}: {fault}", step.name)),
-        );
+        let faults =
+            expect::faults(&|request| answer(&step.args, request), &step.review, &step.expect);
+        failures.extend(faults.into_iter().map(|fault| format!("{}: {fault}", step.name)));
     }
-    assert!(
-        failures.is_empty(),
-        "{} faults:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} faults:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]
@@ -122,10 +101,5 @@ fn the_verdict_follows_names_order_and_unknown_fields() {
         }
     }
     assert!(count > 500, "only {count} variants");
-    assert!(
-        failures.is_empty(),
-        "{} faults:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} faults:\n{}", failures.len(), failures.join("\n"));
 }

@@ -52,7 +52,5 @@ fn autoscaler(
     if made_for_it && is(&own) {
         return Some(Actor::Autoscaler { own: true });
     }
-    named
-        .filter(|named| is(named))
-        .map(|_| Actor::Autoscaler { own: false })
+    named.filter(|named| is(named)).map(|_| Actor::Autoscaler { own: false })
 }

@@ -69,10 +69,7 @@ pub fn passes(review: &Review) -> Option<Why> {
     let Some(object) = &review.object else {
         return Some(Why::NoObject);
     };
-    let old = review
-        .old_object
-        .as_ref()
-        .filter(|_| review.operation == Operation::Update);
+    let old = review.old_object.as_ref().filter(|_| review.operation == Operation::Update);
     if is_deleting(object) || old.is_some_and(is_deleting) {
         return Some(Why::Deleting);
     }
@@ -107,10 +104,7 @@ fn difference(old: &Value, new: &Value) -> Option<Why> {
     let empty = Map::new();
     let metadata = |object| -> &Map<String, Value> {
         let object: &Value = object;
-        object
-            .get("metadata")
-            .and_then(Value::as_object)
-            .unwrap_or(&empty)
+        object.get("metadata").and_then(Value::as_object).unwrap_or(&empty)
     };
     let (before, after) = (metadata(old), metadata(new));
     Some(if before == after {
@@ -125,6 +119,5 @@ fn difference(old: &Value, new: &Value) -> Option<Why> {
 /// Whether two objects agree in every member but `spared`.
 fn same_but(old: &Map<String, Value>, new: &Map<String, Value>, spared: &[&str]) -> bool {
     let keys = old.keys().chain(new.keys());
-    keys.filter(|key| !spared.contains(&key.as_str()))
-        .all(|key| old.get(key) == new.get(key))
+    keys.filter(|key| !spared.contains(&key.as_str())).all(|key| old.get(key) == new.get(key))
 }

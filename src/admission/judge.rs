@@ -28,22 +28,12 @@ pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &
     let Some(cluster) = dialect.view(object) else {
         return pass(review, Why::NoObject);
     };
-    let stored = review
-        .old_object
-        .as_ref()
-        .filter(|_| review.operation == Operation::Update);
+    let stored = review.old_object.as_ref().filter(|_| review.operation == Operation::Update);
     let old = stored.and_then(|stored| dialect.view(stored));
     let manager = settings.node_manager(&review.namespace);
-    let actor = actor::of(
-        settings,
-        manager,
-        &review.user,
-        &review.namespace,
-        old.as_ref(),
-    );
-    let parent = matches!(dialect, Dialect::RayCluster)
-        .then(|| kuberay::parent(&cluster))
-        .flatten();
+    let actor = actor::of(settings, manager, &review.user, &review.namespace, old.as_ref());
+    let parent =
+        matches!(dialect, Dialect::RayCluster).then(|| kuberay::parent(&cluster)).flatten();
     let change = Change {
         settings,
         manager,
@@ -56,14 +46,7 @@ pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &
         new: &cluster,
         old: old.as_ref(),
     };
-    let work = Work {
-        review,
-        policies,
-        phase,
-        dialect,
-        object,
-        stored,
-    };
+    let work = Work { review, policies, phase, dialect, object, stored };
     let mut answer = work.answer(&change);
     answer.parent = parent.map(|(parent, name)| Parent {
         kind: parent.kind().to_owned(),
@@ -108,11 +91,7 @@ impl<'a> Work<'a> {
 
     /// Written through v1alpha1, whose conversion drops fields.
     fn is_converted(&self) -> bool {
-        let written = self
-            .review
-            .request_kind
-            .as_ref()
-            .unwrap_or(&self.review.kind);
+        let written = self.review.request_kind.as_ref().unwrap_or(&self.review.kind);
         written.version == "v1alpha1"
     }
 
@@ -168,9 +147,7 @@ impl<'a> Work<'a> {
             }
         }
         let audited = change.settings.mode == Mode::Audit;
-        let refused = findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Deny);
+        let refused = findings.iter().any(|finding| finding.severity == Severity::Deny);
         let allowed = audited || !refused;
         let patches = self.phase != Phase::Validate && !audited && allowed;
         // In audit mode the mutating webhook says what it would have set; the validating one need not
@@ -203,37 +180,17 @@ impl<'a> Work<'a> {
 fn annotations(answer: &Answer) -> BTreeMap<String, String> {
     const MOST: usize = 20;
     let list = |severity: Severity| {
-        let spoken = answer
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == severity);
-        let lines: Vec<String> = spoken
-            .take(MOST)
-            .map(|finding| format!("{} {}", finding.rule, finding.at))
-            .collect();
+        let spoken = answer.findings.iter().filter(|finding| finding.severity == severity);
+        let lines: Vec<String> =
+            spoken.take(MOST).map(|finding| format!("{} {}", finding.rule, finding.at)).collect();
         lines.join("; ")
     };
-    let changed: Vec<String> = answer
-        .unpatched
-        .iter()
-        .take(MOST)
-        .map(|op| op.at().to_string())
-        .collect();
-    let denied = if answer.audited {
-        list(Severity::Deny)
-    } else {
-        String::new()
-    };
+    let changed: Vec<String> =
+        answer.unpatched.iter().take(MOST).map(|op| op.at().to_string()).collect();
+    let denied = if answer.audited { list(Severity::Deny) } else { String::new() };
     let facts = [
         ("would-deny", denied),
-        (
-            "would-set",
-            if answer.audited {
-                changed.join("; ")
-            } else {
-                String::new()
-            },
-        ),
+        ("would-set", if answer.audited { changed.join("; ") } else { String::new() }),
         ("noted", list(Severity::Note)),
     ];
     let spoken = facts.into_iter().filter(|(_, text)| !text.is_empty());
@@ -243,10 +200,7 @@ fn annotations(answer: &Answer) -> BTreeMap<String, String> {
 /// One finding for each rule and place.
 fn distinct(findings: Vec<Finding>) -> Vec<Finding> {
     let mut seen = std::collections::HashSet::new();
-    findings
-        .into_iter()
-        .filter(|finding| seen.insert((finding.rule, finding.at.clone())))
-        .collect()
+    findings.into_iter().filter(|finding| seen.insert((finding.rule, finding.at.clone()))).collect()
 }
 
 fn pass(review: &Review, why: Why) -> Answer {
@@ -275,9 +229,7 @@ fn scale(settings: &Settings, review: &Review, object: &Value) -> Answer {
     answer.audited = settings.mode == Mode::Audit;
     answer.findings = finding.into_iter().collect();
     if !actor.is_person() {
-        answer
-            .findings
-            .retain(|finding| finding.severity == Severity::Deny);
+        answer.findings.retain(|finding| finding.severity == Severity::Deny);
     }
     answer.allowed = answer.audited || answer.denials().next().is_none();
     answer

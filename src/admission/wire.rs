@@ -28,14 +28,9 @@ impl GroupKind {
     /// Reads `apiVersion` and `kind` of an object.
     pub fn of(object: &Value) -> Self {
         let text = |key| object.get(key).and_then(Value::as_str).unwrap_or("");
-        let (group, version) = text("apiVersion")
-            .split_once('/')
-            .unwrap_or(("", text("apiVersion")));
-        Self {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: text("kind").to_owned(),
-        }
+        let (group, version) =
+            text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        Self { group: group.to_owned(), version: version.to_owned(), kind: text("kind").to_owned() }
     }
 
     fn read(value: Option<&Value>) -> Option<Self> {
@@ -122,10 +117,7 @@ impl Review {
     /// Reads an AdmissionReview document.
     pub fn from_value(mut review: Value) -> Result<Self, WireError> {
         let fault = |field, problem: &str| {
-            Err(WireError::NotAReview {
-                field,
-                problem: problem.to_owned(),
-            })
+            Err(WireError::NotAReview { field, problem: problem.to_owned() })
         };
         let version = review.get("apiVersion").and_then(Value::as_str);
         if review.get("kind").and_then(Value::as_str) != Some("AdmissionReview") {
@@ -137,40 +129,24 @@ impl Review {
         let Some(Value::Object(mut request)) = review.get_mut("request").map(Value::take) else {
             return fault("request", "must be an object");
         };
-        let Some(uid) = request
-            .get("uid")
-            .and_then(Value::as_str)
-            .filter(|uid| !uid.is_empty())
+        let Some(uid) = request.get("uid").and_then(Value::as_str).filter(|uid| !uid.is_empty())
         else {
             return fault("request.uid", "must be a string that is not empty");
         };
         let uid = uid.to_owned();
-        let written = request
-            .get("operation")
-            .and_then(Value::as_str)
-            .unwrap_or("");
+        let written = request.get("operation").and_then(Value::as_str).unwrap_or("");
         let Some(operation) = Operation::parse(written) else {
-            return fault(
-                "request.operation",
-                "must be CREATE, UPDATE, DELETE or CONNECT",
-            );
+            return fault("request.operation", "must be CREATE, UPDATE, DELETE or CONNECT");
         };
         Ok(Self::from_request(uid, operation, &mut request))
     }
 
     fn from_request(uid: String, operation: Operation, request: &mut Map<String, Value>) -> Self {
-        let mut object = |key| {
-            request
-                .get_mut(key)
-                .map(Value::take)
-                .filter(|it| !it.is_null())
-        };
+        let mut object = |key| request.get_mut(key).map(Value::take).filter(|it| !it.is_null());
         let (new, old) = (object("object"), object("oldObject"));
         let request = &*request;
         let text = |value: Option<&Value>| {
-            let text = value
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty());
+            let text = value.and_then(Value::as_str).filter(|text| !text.is_empty());
             text.map(str::to_owned)
         };
         let within = |key: &str, member: &str| request.get(key).and_then(|it| it.get(member));
@@ -188,11 +164,7 @@ impl Review {
             namespace: text(request.get("namespace")).unwrap_or_default(),
             operation,
             user: text(within("userInfo", "username")).unwrap_or_default(),
-            groups: groups
-                .into_iter()
-                .flatten()
-                .filter_map(|group| text(Some(group)))
-                .collect(),
+            groups: groups.into_iter().flatten().filter_map(|group| text(Some(group))).collect(),
             field_manager: text(within("options", "fieldManager")),
             dry_run: request.get("dryRun") == Some(&Value::Bool(true)),
             object: new,
@@ -210,12 +182,8 @@ impl Review {
         old_object: Option<Value>,
     ) -> Self {
         let kind = GroupKind::of(&object);
-        let metadata = |key: &str| {
-            object
-                .get("metadata")
-                .and_then(|it| it.get(key))
-                .and_then(Value::as_str)
-        };
+        let metadata =
+            |key: &str| object.get("metadata").and_then(|it| it.get(key)).and_then(Value::as_str);
         Self {
             uid: "00000000-0000-0000-0000-000000000000".to_owned(),
             resource_group: kind.group.clone(),
@@ -256,10 +224,7 @@ pub fn response(uid: &str, answer: &Answer) -> Value {
         response.insert("warnings".to_owned(), json!(warnings));
     }
     if !answer.audit_annotations.is_empty() {
-        response.insert(
-            "auditAnnotations".to_owned(),
-            json!(answer.audit_annotations),
-        );
+        response.insert("auditAnnotations".to_owned(), json!(answer.audit_annotations));
     }
     json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -297,21 +262,13 @@ fn status(answer: &Answer) -> Value {
 }
 
 fn message(answer: &Answer, denials: &[&Finding]) -> String {
-    let mut out = format!(
-        "{} \"{}\" refused",
-        answer.subject.kind, answer.subject.name
-    );
+    let mut out = format!("{} \"{}\" refused", answer.subject.kind, answer.subject.name);
     if let Some(parent) = &answer.parent {
         let _ = write!(out, " ({} {})", parent.kind, parent.name);
     }
     for (index, finding) in denials.iter().enumerate() {
         let mark = if index == 0 { ": " } else { "; " };
-        let _ = write!(
-            out,
-            "{mark}{}: {}",
-            finding.at,
-            wording::cause(answer, finding)
-        );
+        let _ = write!(out, "{mark}{}: {}", finding.at, wording::cause(answer, finding));
     }
     out
 }

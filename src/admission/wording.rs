@@ -29,25 +29,17 @@ pub fn cause(answer: &Answer, finding: &Finding) -> String {
 pub fn warnings(answer: &Answer) -> Vec<String> {
     let mut groups: Vec<(&Finding, usize)> = Vec::new();
     for finding in said(answer) {
-        match groups
-            .iter_mut()
-            .find(|(first, _)| first.rule == finding.rule)
-        {
+        match groups.iter_mut().find(|(first, _)| first.rule == finding.rule) {
             Some((_, count)) => *count += 1,
             None => groups.push((finding, 1)),
         }
     }
-    let mut lines: Vec<String> = groups
-        .iter()
-        .map(|(first, count)| line(first, *count))
-        .collect();
+    let mut lines: Vec<String> = groups.iter().map(|(first, count)| line(first, *count)).collect();
     lines.extend(would(answer));
     if lines.len() > MOST_WARNINGS {
         let left = lines.len() - (MOST_WARNINGS - 1);
         lines.truncate(MOST_WARNINGS - 1);
-        lines.push(format!(
-            "and {left} more; raywarden review -f FILE shows all of them"
-        ));
+        lines.push(format!("and {left} more; raywarden review -f FILE shows all of them"));
     }
     lines.iter().map(|line| shortened(line)).collect()
 }
@@ -62,22 +54,11 @@ fn said(answer: &Answer) -> impl Iterator<Item = &Finding> {
 }
 
 fn line(first: &Finding, count: usize) -> String {
-    let verdict = if first.severity == Severity::Deny {
-        "would deny: "
-    } else {
-        ""
-    };
-    let more = if count > 1 {
-        format!(" (and {} more)", count - 1)
-    } else {
-        String::new()
-    };
+    let verdict = if first.severity == Severity::Deny { "would deny: " } else { "" };
+    let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
     let tail = format!("{more} [{}]", first.rule);
     let head = format!("{verdict}{}: {}", first.at, first.message());
-    format!(
-        "{}{tail}",
-        cropped(&ascii(&head), LONGEST_WARNING - tail.len())
-    )
+    format!("{}{tail}", cropped(&ascii(&head), LONGEST_WARNING - tail.len()))
 }
 
 /// What mutation would have changed, where it changed nothing; an injection is one line.
@@ -135,9 +116,7 @@ fn shortened(line: &str) -> String {
 
 /// Printable ASCII alone: the API server drops warnings with anything else.
 fn ascii(line: &str) -> String {
-    line.chars()
-        .map(|c| if (' '..='~').contains(&c) { c } else { '?' })
-        .collect()
+    line.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect()
 }
 
 fn cropped(line: &str, most: usize) -> String {

@@ -42,9 +42,7 @@ pub fn carry(change: &Change<'_>) -> (Vec<Edit>, Vec<Finding>) {
         };
         let omitted = matches!(written, Count::Absent | Count::Number(0))
             && count > 0
-            && applied
-                .as_ref()
-                .is_some_and(|groups| leaves_out_replicas(groups, name));
+            && applied.as_ref().is_some_and(|groups| leaves_out_replicas(groups, name));
         if !(opted_in || omitted) {
             continue;
         }
@@ -52,17 +50,11 @@ pub fn carry(change: &Change<'_>) -> (Vec<Edit>, Vec<Finding>) {
             findings.push(kept(&pair.new.replicas.at, written, count));
         }
         edits.push(Edit::set(pair.new.replicas.at.clone(), count));
-        let strategy = live
-            .raw
-            .get("scaleStrategy")
-            .filter(|strategy| !strategy.is_null());
+        let strategy = live.raw.get("scaleStrategy").filter(|strategy| !strategy.is_null());
         if let Some(strategy) = strategy {
             edits.push(Edit::set(pair.new.at.at("scaleStrategy"), strategy.clone()));
         } else if opted_in {
-            edits.push(Edit {
-                at: pair.new.at.at("scaleStrategy"),
-                value: None,
-            });
+            edits.push(Edit { at: pair.new.at.at("scaleStrategy"), value: None });
         }
     }
     (edits, findings)

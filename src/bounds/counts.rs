@@ -53,11 +53,7 @@ fn clamped(change: &Change<'_>, pair: &Pair<'_>, written: i64, max: i64) -> Opti
         return None;
     }
     // The autoscaler chooses the victims: under it a count never falls below what runs.
-    let floor = if change.new.autoscaling || was_above {
-        live.unwrap_or(max)
-    } else {
-        max
-    };
+    let floor = if change.new.autoscaling || was_above { live.unwrap_or(max) } else { max };
     let target = max.max(floor.min(written)).max(0);
     (target != written).then_some(target)
 }
@@ -77,13 +73,7 @@ fn told(change: &Change<'_>, group: &Group<'_>, target: i64) -> Option<Finding> 
             format!("write at most {max} or raise maxReplicas")
         };
         let found = format!("{written} set to {target}: above maxReplicas");
-        return Some(Finding::warn(
-            RuleId::ABOVE_MAX,
-            at,
-            found,
-            format!("at most {max}"),
-            fix,
-        ));
+        return Some(Finding::warn(RuleId::ABOVE_MAX, at, found, format!("at most {max}"), fix));
     }
     (written != 0 || change.new.traits.zero_is_said).then(|| {
         let found = format!("{written} set to {target}: below minReplicas");
@@ -103,10 +93,7 @@ pub(super) fn judge(change: &Change<'_>) -> Vec<Finding> {
         group.extend(position(change, &pair, touched));
         if !touched {
             // An untouched group is never refused.
-            group = group
-                .into_iter()
-                .map(|finding| finding.with(Severity::Warn))
-                .collect();
+            group = group.into_iter().map(|finding| finding.with(Severity::Warn)).collect();
         }
         group.extend(unbounded(change, &pair));
         findings.extend(group);
@@ -139,9 +126,7 @@ fn negatives(change: &Change<'_>, pair: &Pair<'_>) -> Vec<Finding> {
             format!("0 to {UNBOUNDED}"),
             format!("write 0 or more, or leave {name} out"),
         );
-        let same = before
-            .as_ref()
-            .is_some_and(|before| before.count == numeral.count);
+        let same = before.as_ref().is_some_and(|before| before.count == numeral.count);
         findings.push(change.ratchet(finding, before.as_ref().is_some_and(negative), !same));
     }
     findings
@@ -156,10 +141,7 @@ fn contradiction(change: &Change<'_>, pair: &Pair<'_>) -> Option<Finding> {
         format!("at least {min}"),
         format!("raise maxReplicas to {min} or lower minReplicas to {max}"),
     );
-    let before = pair
-        .old
-        .and_then(Group::bounds)
-        .is_some_and(|bounds| contradicts(&bounds));
+    let before = pair.old.and_then(Group::bounds).is_some_and(|bounds| contradicts(&bounds));
     Some(change.ratchet(finding, before, changed(pair, &[LOWER, UPPER])))
 }
 
@@ -178,11 +160,7 @@ fn hosts(change: &Change<'_>, pair: &Pair<'_>) -> Option<Finding> {
         "1 or more Pods a replica",
         "write 1, or leave numOfHosts out",
     );
-    Some(change.ratchet(
-        finding,
-        pair.old.is_some_and(broken),
-        changed(pair, &[HOSTS]),
-    ))
+    Some(change.ratchet(finding, pair.old.is_some_and(broken), changed(pair, &[HOSTS])))
 }
 
 /// Where `replicas` stands between its bounds, and where it came from.
@@ -196,11 +174,7 @@ fn position(change: &Change<'_>, pair: &Pair<'_>, touched: bool) -> Option<Findi
     if count < bounds.min && !change.new.traits.patchable {
         return (count != 0).then(|| embedded_below_min(group, count, bounds.min));
     }
-    let asked = change
-        .requested
-        .groups
-        .get(pair.index)
-        .map(|group| group.replicas.count);
+    let asked = change.requested.groups.get(pair.index).map(|group| group.replicas.count);
     let live = pair.old.and_then(|old| old.replicas.count.number())?;
     let lowered = touched
         && change.new.autoscaling
@@ -264,11 +238,7 @@ fn unbounded(change: &Change<'_>, pair: &Pair<'_>) -> Option<Finding> {
             let allowed = format!("at most {cap}, the installation's cap");
             let finding = Finding::deny(RuleId::CAP, at, found, allowed, fix);
             let refuses = change.actor.is_person() && !group.is_unbounded();
-            Some(if refuses {
-                finding
-            } else {
-                finding.with(Severity::Warn)
-            })
+            Some(if refuses { finding } else { finding.with(Severity::Warn) })
         }
         None => group.is_unbounded().then(|| {
             Finding::warn(
@@ -288,11 +258,7 @@ fn removed(change: &Change<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let kept = old.matched(Some(change.new));
-    let gone = old
-        .groups
-        .iter()
-        .zip(kept)
-        .filter(|(_, kept)| kept.is_none());
+    let gone = old.groups.iter().zip(kept).filter(|(_, kept)| kept.is_none());
     gone.filter_map(|(group, _)| {
         let count = group.replicas.count.number().filter(|count| *count > 0)?;
         let name = group.label();
@@ -317,16 +283,13 @@ const HOSTS: Field = |group| group.hosts.count;
 
 /// Whether the request changed one of these fields.
 fn changed(pair: &Pair<'_>, fields: &[Field]) -> bool {
-    pair.old
-        .is_none_or(|old| fields.iter().any(|field| field(pair.new) != field(old)))
+    pair.old.is_none_or(|old| fields.iter().any(|field| field(pair.new) != field(old)))
 }
 
 fn old_breaks(old: Option<&Group<'_>>, broken: fn(i64, Bounds) -> bool) -> bool {
     old.is_some_and(|old| {
         let count = old.replicas.count.number();
-        count
-            .zip(old.bounds())
-            .is_some_and(|(count, bounds)| broken(count, bounds))
+        count.zip(old.bounds()).is_some_and(|(count, bounds)| broken(count, bounds))
     })
 }
 

@@ -47,22 +47,13 @@ fn cluster(change: &Change<'_>) -> Option<Finding> {
         format!("at most {MAX_CLUSTER_NAME} of a-z, 0-9 and -, a letter first, no - last"),
         "choose another name: Pods and Services are called after it",
     );
-    Some(if change.creates() {
-        finding
-    } else {
-        finding.with(Severity::Warn)
-    })
+    Some(if change.creates() { finding } else { finding.with(Severity::Warn) })
 }
 
 fn group(pair: &Pair<'_>, twin: Option<usize>) -> Option<Finding> {
     let at = pair.new.at.at("groupName");
     // A name that is no string is the schema's to refuse; a missing one is as good as an empty one.
-    if pair
-        .new
-        .raw
-        .get("groupName")
-        .is_some_and(|name| !name.is_string() && !name.is_null())
-    {
+    if pair.new.raw.get("groupName").is_some_and(|name| !name.is_string() && !name.is_null()) {
         return None;
     }
     let name = pair.new.label();

@@ -29,18 +29,9 @@ pub fn judge(
         let at = Pointer::of([key]);
         compare(old.get(key), new.get(key), &at, skipped, &mut places);
     }
-    let severity = if own && !converted {
-        Severity::Deny
-    } else {
-        Severity::Warn
-    };
-    let foreign = places
-        .into_iter()
-        .filter(|at| !is_scaling(at, cluster, old, new));
-    foreign
-        .take(MOST)
-        .map(|at| outside(at).with(severity))
-        .collect()
+    let severity = if own && !converted { Severity::Deny } else { Severity::Warn };
+    let foreign = places.into_iter().filter(|at| !is_scaling(at, cluster, old, new));
+    foreign.take(MOST).map(|at| outside(at).with(severity)).collect()
 }
 
 /// What the API server writes itself.
@@ -69,9 +60,7 @@ fn compare(
     }
     match (old, new) {
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
-            let keys = old
-                .keys()
-                .chain(new.keys().filter(|key| !old.contains_key(*key)));
+            let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
             for key in keys.filter(|key| !skipped.contains(&key.as_str())) {
                 compare(old.get(key), new.get(key), &at.at(key.clone()), &[], places);
             }
@@ -92,9 +81,7 @@ fn is_scaling(at: &Pointer, cluster: &Cluster<'_>, old: &Value, new: &Value) -> 
     if let Some([Token::Index(_), Token::Key(field), ..]) = at.below(&groups) {
         return field == "replicas" || field == "scaleStrategy";
     }
-    let terminates = cluster
-        .ray_version()
-        .is_none_or(|version| version >= IDLE_TERMINATION);
+    let terminates = cluster.ray_version().is_none_or(|version| version >= IDLE_TERMINATION);
     let finalizers = Pointer::of(["metadata", "finalizers"]);
     terminates
         && (*at == Pointer::of(["spec", "idleSuspend"])
@@ -108,15 +95,9 @@ const IDLE_TERMINATION: (u32, u32) = (2, 60);
 const IDLE_FINALIZER: &str = "ray.io/idle-termination-cleanup-finalizer";
 
 fn adds_idle_finalizer(at: &Pointer, old: &Value, new: &Value) -> bool {
-    let list = |object| {
-        at.get(object)
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice)
-    };
+    let list = |object| at.get(object).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let (before, after) = (list(old), list(new));
     let added = after.iter().filter(|entry| !before.contains(entry));
     before.iter().all(|entry| after.contains(entry))
-        && added
-            .into_iter()
-            .all(|entry| entry.as_str() == Some(IDLE_FINALIZER))
+        && added.into_iter().all(|entry| entry.as_str() == Some(IDLE_FINALIZER))
 }

@@ -16,11 +16,8 @@ pub(super) fn judge(change: &Change<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pair in change.pairs() {
         let before = pair.old.map(named).unwrap_or_default();
-        let fresh: Vec<(usize, &Value)> = named(pair.new)
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| !before.contains(name))
-            .collect();
+        let fresh: Vec<(usize, &Value)> =
+            named(pair.new).iter().enumerate().filter(|(_, name)| !before.contains(name)).collect();
         if fresh.is_empty() {
             continue;
         }
@@ -35,11 +32,7 @@ pub(super) fn judge(change: &Change<'_>) -> Vec<Finding> {
                 Finding::deny(
                     RuleId::FOREIGN_VICTIM,
                     at.at(*index),
-                    format!(
-                        "{} is no worker Pod of group \"{}\"",
-                        quoted(name),
-                        pair.new.label()
-                    ),
+                    format!("{} is no worker Pod of group \"{}\"", quoted(name), pair.new.label()),
                     format!("names that begin with \"{prefix}\""),
                     "take it out: KubeRay would delete that Pod, whoever owns it",
                 )
@@ -57,8 +50,5 @@ pub(super) fn judge(change: &Change<'_>) -> Vec<Finding> {
 }
 
 fn named<'a>(group: &Group<'a>) -> &'a [Value] {
-    group
-        .raw
-        .get("scaleStrategy")
-        .map_or(&[], |strategy| list(strategy, "workersToDelete"))
+    group.raw.get("scaleStrategy").map_or(&[], |strategy| list(strategy, "workersToDelete"))
 }

@@ -16,9 +16,7 @@ pub(super) fn view(object: &Value) -> Cluster<'_> {
     let worker_at = at.at("worker");
     let scaling_at = at.at("autoscaling");
     let raw = spec.get("worker").unwrap_or(NULL);
-    let scaling = spec
-        .get("autoscaling")
-        .filter(|scaling| scaling.is_object());
+    let scaling = spec.get("autoscaling").filter(|scaling| scaling.is_object());
     let worker = Group {
         raw,
         name: Some("worker"),
@@ -37,12 +35,7 @@ pub(super) fn view(object: &Value) -> Cluster<'_> {
         at,
         autoscaling: false,
         groups: vec![worker],
-        traits: Traits {
-            patchable: true,
-            ray: false,
-            names_pods: false,
-            zero_is_said: true,
-        },
+        traits: Traits { patchable: true, ray: false, names_pods: false, zero_is_said: true },
     }
 }
 

@@ -99,9 +99,7 @@ pub fn queue_managed(cluster: &Cluster<'_>) -> bool {
 /// or mark replaced by `r`. Source: KubeRay's `CheckName`.
 pub fn clipped_name(base: &str) -> String {
     let start = base.len().saturating_sub(50);
-    let start = (start..=base.len())
-        .find(|index| base.is_char_boundary(*index))
-        .unwrap_or(0);
+    let start = (start..=base.len()).find(|index| base.is_char_boundary(*index)).unwrap_or(0);
     let tail = base.get(start..).unwrap_or(base);
     let mut characters = tail.chars();
     match characters.next() {

@@ -7,19 +7,11 @@ use serde_json::Value;
 use crate::model::template::{covers, list, member, text};
 use crate::model::{Cluster, Container};
 
-const TLS: [&str; 4] = [
-    "RAY_USE_TLS",
-    "RAY_TLS_SERVER_CERT",
-    "RAY_TLS_SERVER_KEY",
-    "RAY_TLS_CA_CERT",
-];
+const TLS: [&str; 4] =
+    ["RAY_USE_TLS", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT"];
 
-const TOKEN: [&str; 4] = [
-    "RAY_AUTH_MODE",
-    "RAY_AUTH_TOKEN",
-    "RAY_AUTH_TOKEN_PATH",
-    "RAY_ENABLE_K8S_TOKEN_AUTH",
-];
+const TOKEN: [&str; 4] =
+    ["RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_K8S_TOKEN_AUTH"];
 
 /// What the head carries over to the sidecar.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,10 +44,6 @@ pub(super) fn of(cluster: &Cluster<'_>, ray: &Container<'_>) -> Carried {
     let covering = |mount: &&Value| {
         text(mount, "mountPath").is_some_and(|folder| files.iter().any(|file| covers(folder, file)))
     };
-    let mounts = list(ray.raw, "volumeMounts")
-        .iter()
-        .filter(covering)
-        .cloned()
-        .collect();
+    let mounts = list(ray.raw, "volumeMounts").iter().filter(covering).cloned().collect();
     Carried { env, mounts }
 }

@@ -30,13 +30,7 @@ pub(super) fn template(old: &Cluster<'_>, change: &Change<'_>, draft: &mut Draft
         return;
     };
     let containers = after.field("containers");
-    put_back(
-        &containers,
-        list(before.spec, "containers"),
-        "name",
-        stored.raw,
-        draft,
-    );
+    put_back(&containers, list(before.spec, "containers"), "name", stored.raw, draft);
     image(&ray_before, &ray_after, change, draft);
     changed_options(old, change, draft);
     keep_start(old, change, &before, &after, draft);
@@ -100,10 +94,8 @@ const CARRIED: [&str; 9] = [
 
 fn changed_options(old: &Cluster<'_>, change: &Change<'_>, draft: &mut Draft<'_>) {
     let (before, after) = (old.options(), change.new.options());
-    let changed: Vec<&str> = CARRIED
-        .into_iter()
-        .filter(|key| member(before, key) != member(after, key))
-        .collect();
+    let changed: Vec<&str> =
+        CARRIED.into_iter().filter(|key| member(before, key) != member(after, key)).collect();
     if changed.is_empty() {
         return;
     }
@@ -141,35 +133,20 @@ fn logs(
     let mounted = list(ray_before.raw, "volumeMounts").contains(&ours);
     if mounted && ray_after.mount_at(LOG_PATH).is_none() {
         let at = ray_after.at.at("volumeMounts");
-        put_back(
-            &at,
-            list(ray_before.raw, "volumeMounts"),
-            "mountPath",
-            &ours,
-            draft,
-        );
+        put_back(&at, list(ray_before.raw, "volumeMounts"), "mountPath", &ours, draft);
     }
     let volume = log_volume();
     let stored = list(before.spec, "volumes").contains(&volume);
-    let used = after
-        .field("containers")
-        .get(draft.value())
-        .is_some_and(|containers| {
-            containers
-                .as_array()
-                .into_iter()
-                .flatten()
-                .flat_map(|container| list(container, "volumeMounts"))
-                .any(|mount| text(mount, "name") == Some(LOG_VOLUME))
-        });
+    let used = after.field("containers").get(draft.value()).is_some_and(|containers| {
+        containers
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|container| list(container, "volumeMounts"))
+            .any(|mount| text(mount, "name") == Some(LOG_VOLUME))
+    });
     if stored && used {
-        put_back(
-            &after.field("volumes"),
-            list(before.spec, "volumes"),
-            "name",
-            &volume,
-            draft,
-        );
+        put_back(&after.field("volumes"), list(before.spec, "volumes"), "name", &volume, draft);
     }
 }
 
@@ -181,10 +158,7 @@ fn version(
     ray_after: &Container<'_>,
     draft: &mut Draft<'_>,
 ) {
-    let (was, is) = (
-        text(old.options(), "version"),
-        text(change.new.options(), "version"),
-    );
+    let (was, is) = (text(old.options(), "version"), text(change.new.options(), "version"));
     let (old_value, new_value) = (version_value(was), version_value(is));
     let ours = old_value.is_some() && ray_before.env_value(V2_VARIABLE) == old_value;
     let env = ray_after.at.at("env");
@@ -217,10 +191,7 @@ fn version(
 /// Puts `entry` into the list at `at`, unless one of its key is there: behind the nearest entry that
 /// preceded it in `stored`, at the end where none is left.
 fn put_back(at: &Pointer, stored: &[Value], key: &str, entry: &Value, draft: &mut Draft<'_>) {
-    let present = at
-        .get(draft.value())
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    let present = at.get(draft.value()).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let name = text(entry, key).unwrap_or("");
     if position(present, key, name).is_some() {
         return;

@@ -45,8 +45,6 @@ pub(super) fn shared(cluster: &Cluster<'_>) -> Carried {
     };
     let mut carried = carried::of(cluster, &ray);
     let logs = ray.mount_at(LOG_PATH).map(|(_, mount)| mount.clone());
-    carried
-        .mounts
-        .extend(logs.filter(|mount: &Value| !carried.mounts.contains(mount)));
+    carried.mounts.extend(logs.filter(|mount: &Value| !carried.mounts.contains(mount)));
     carried
 }

@@ -59,10 +59,7 @@ fn take_variable(cluster: &Cluster<'_>, options: &Value, draft: &mut Draft<'_>) 
 }
 
 fn take_container(cluster: &Cluster<'_>, draft: &mut Draft<'_>) -> bool {
-    let marked = cluster
-        .head()
-        .and_then(|head| head.container(SIDECAR))
-        .filter(is_marked);
+    let marked = cluster.head().and_then(|head| head.container(SIDECAR)).filter(is_marked);
     if let Some(container) = &marked {
         draft.remove(&container.at);
     }

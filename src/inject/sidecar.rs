@@ -52,15 +52,12 @@ pub fn derive(settings: &Settings, cluster: &Cluster<'_>) -> Option<Value> {
     if let Some(image) = member(options, "image").or_else(|| member(ray.raw, "image")) {
         container.insert("image".to_owned(), image.clone());
     }
-    let policy = member(options, "imagePullPolicy")
-        .cloned()
-        .unwrap_or_else(|| json!("IfNotPresent"));
+    let policy =
+        member(options, "imagePullPolicy").cloned().unwrap_or_else(|| json!("IfNotPresent"));
     container.insert("imagePullPolicy".to_owned(), policy);
     let given =
         |key: &str| member(options, key).filter(|it| !it.as_array().is_some_and(Vec::is_empty));
-    let command = given("command")
-        .cloned()
-        .unwrap_or_else(|| json!(["/bin/bash", "-c", "--"]));
+    let command = given("command").cloned().unwrap_or_else(|| json!(["/bin/bash", "-c", "--"]));
     container.insert("command".to_owned(), command);
     let args = given("args").cloned().unwrap_or_else(|| json!([COMMAND]));
     container.insert("args".to_owned(), args);
@@ -107,9 +104,7 @@ fn token_auth(cluster: &Cluster<'_>) -> Vec<Value> {
     if text(auth, "mode") != Some("token") || by_kubernetes {
         return Vec::new();
     }
-    let secret = text(auth, "secretName")
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned);
+    let secret = text(auth, "secretName").filter(|name| !name.is_empty()).map(str::to_owned);
     let made =
         (!cluster.name.is_empty()).then(|| crate::dialect::kuberay::clipped_name(cluster.name));
     let Some(secret) = secret.or(made) else {
@@ -135,10 +130,7 @@ fn mounts(options: &Value, ray: &Container<'_>, carried: &[Value]) -> Vec<Value>
         }
     }
     if mount_at(&mounts, LOG_PATH).is_none() {
-        mounts.push(
-            ray.mount_at(LOG_PATH)
-                .map_or_else(log_mount, |(_, mount)| mount.clone()),
-        );
+        mounts.push(ray.mount_at(LOG_PATH).map_or_else(log_mount, |(_, mount)| mount.clone()));
     }
     last_wins(mounts, "mountPath")
 }
@@ -160,10 +152,7 @@ fn last_wins(entries: Vec<Value>, key: &str) -> Vec<Value> {
 /// A block of resources with CPU and memory in both halves: a missing request is the limit, a
 /// missing limit the request, and the default where both are missing. Nothing given is respelled.
 pub(super) fn completed(given: Option<&Value>, size: &SidecarSize) -> Value {
-    let mut block = given
-        .filter(|block| block.is_object())
-        .cloned()
-        .unwrap_or_else(|| json!({}));
+    let mut block = given.filter(|block| block.is_object()).cloned().unwrap_or_else(|| json!({}));
     for (half, key, value) in missing(given, size) {
         let at = crate::model::Pointer::root().at(half).at(key);
         let mut draft = crate::model::Draft::new(&block);
@@ -179,10 +168,7 @@ pub(super) fn missing(
     size: &SidecarSize,
 ) -> Vec<(&'static str, &'static str, Value)> {
     let stands = |half: &str, key: &str| {
-        given
-            .and_then(|block| block.get(half))
-            .and_then(|half| member(half, key))
-            .cloned()
+        given.and_then(|block| block.get(half)).and_then(|half| member(half, key)).cloned()
     };
     let mut lacking = Vec::new();
     for (half, other) in [("limits", "requests"), ("requests", "limits")] {

@@ -25,10 +25,7 @@ pub(super) fn put_in(change: &Change<'_>, draft: &mut Draft<'_>) {
     }
     draft.set(&cluster.head_params().1.at("no-monitor"), json!("true"));
     if cluster.head_account().is_none() && !cluster.name.is_empty() {
-        draft.set(
-            &head.field("serviceAccountName"),
-            json!(own_account(cluster.name)),
-        );
+        draft.set(&head.field("serviceAccountName"), json!(own_account(cluster.name)));
     }
     if ray.mount_at(LOG_PATH).is_none() {
         draft.append(&ray.at.at("volumeMounts"), log_mount());
@@ -38,10 +35,7 @@ pub(super) fn put_in(change: &Change<'_>, draft: &mut Draft<'_>) {
     }
     let version = text(cluster.options(), "version");
     if let Some(value) = version_value(version).filter(|_| ray.env(V2_VARIABLE).is_none()) {
-        draft.append(
-            &ray.at.at("env"),
-            json!({"name": V2_VARIABLE, "value": value}),
-        );
+        draft.append(&ray.at.at("env"), json!({"name": V2_VARIABLE, "value": value}));
     }
     if version == Some("v2") && text(head.spec, "restartPolicy").is_none_or(str::is_empty) {
         draft.set(&head.field("restartPolicy"), json!("Never"));
@@ -72,10 +66,8 @@ fn mend(at: &Pointer, wanted: &Value, draft: &mut Draft<'_>) {
 
 fn merge(at: &Pointer, key: &str, wanted: &[Value], draft: &mut Draft<'_>) {
     for entry in wanted {
-        let present = at
-            .get(draft.value())
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
+        let present =
+            at.get(draft.value()).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let name = text(entry, key).unwrap_or("");
         let mark = position(present, key, MARK);
         match (position(present, key, name), mark) {

@@ -58,9 +58,7 @@ impl<'a> Change<'a> {
     pub fn pairs(&self) -> Vec<Pair<'a>> {
         let matched = self.new.matched(self.old);
         let pairs = self.new.groups.iter().zip(matched).enumerate();
-        pairs
-            .map(|(index, (new, old))| Pair { new, old, index })
-            .collect()
+        pairs.map(|(index, (new, old))| Pair { new, old, index }).collect()
     }
 
     /// Whether a new count above the maximum is refused rather than clamped: the author is present
@@ -74,21 +72,13 @@ impl<'a> Change<'a> {
 
     /// A finding that refuses under a strict policy and warns otherwise.
     pub fn strictly(&self, finding: Finding) -> Finding {
-        if self.strict {
-            finding.with(Severity::Deny)
-        } else {
-            finding.with(Severity::Warn)
-        }
+        if self.strict { finding.with(Severity::Deny) } else { finding.with(Severity::Warn) }
     }
 
     /// A finding whose rule the stored object broke before warns, unless this request changed a
     /// field of the rule without mending it.
     pub fn ratchet(&self, finding: Finding, broken_before: bool, field_changed: bool) -> Finding {
-        if broken_before && !field_changed {
-            finding.with(Severity::Warn)
-        } else {
-            finding
-        }
+        if broken_before && !field_changed { finding.with(Severity::Warn) } else { finding }
     }
 }
 

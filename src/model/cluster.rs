@@ -56,10 +56,7 @@ pub struct Numeral {
 impl Numeral {
     /// The member `key` of `parent`, which stands at `at`.
     pub fn read(parent: &Value, at: &Pointer, key: &'static str) -> Self {
-        Self {
-            at: at.at(key),
-            count: Count::read(parent.get(key)),
-        }
+        Self { at: at.at(key), count: Count::read(parent.get(key)) }
     }
 }
 
@@ -174,26 +171,15 @@ pub struct Cluster<'a> {
 impl<'a> Cluster<'a> {
     /// The head template of a `ray.io` spec.
     pub fn head(&self) -> Option<Template<'a>> {
-        let head = self
-            .spec
-            .get("headGroupSpec")
-            .filter(|head| head.is_object())?;
-        self.traits
-            .ray
-            .then(|| Template::of(head, &self.at.at("headGroupSpec")))
+        let head = self.spec.get("headGroupSpec").filter(|head| head.is_object())?;
+        self.traits.ray.then(|| Template::of(head, &self.at.at("headGroupSpec")))
     }
 
     /// `rayStartParams` of the head, and its place.
     pub fn head_params(&self) -> (&'a Value, Pointer) {
         const NULL: &Value = &Value::Null;
-        let params = self
-            .spec
-            .get("headGroupSpec")
-            .and_then(|head| head.get("rayStartParams"));
-        (
-            params.unwrap_or(NULL),
-            self.at.join(&["headGroupSpec", "rayStartParams"]),
-        )
+        let params = self.spec.get("headGroupSpec").and_then(|head| head.get("rayStartParams"));
+        (params.unwrap_or(NULL), self.at.join(&["headGroupSpec", "rayStartParams"]))
     }
 
     /// `autoscalerOptions`; null where there are none.
@@ -209,18 +195,13 @@ impl<'a> Cluster<'a> {
 
     /// A label.
     pub fn label(&self, key: &str) -> Option<&'a str> {
-        self.metadata
-            .get("labels")
-            .and_then(|labels| labels.get(key))
-            .and_then(Value::as_str)
+        self.metadata.get("labels").and_then(|labels| labels.get(key)).and_then(Value::as_str)
     }
 
     /// An annotation.
     pub fn annotation(&self, key: &str) -> Option<&'a str> {
         let annotations = self.metadata.get("annotations");
-        annotations
-            .and_then(|annotations| annotations.get(key))
-            .and_then(Value::as_str)
+        annotations.and_then(|annotations| annotations.get(key)).and_then(Value::as_str)
     }
 
     /// The account that the head template names; `None` where it names none.
@@ -250,10 +231,6 @@ impl<'a> Cluster<'a> {
 pub fn version(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.trim_start_matches('v').split('.');
     let major = parts.next()?.parse().ok()?;
-    let minor: String = parts
-        .next()?
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
+    let minor: String = parts.next()?.chars().take_while(char::is_ascii_digit).collect();
     Some((major, minor.parse().ok()?))
 }

@@ -47,22 +47,12 @@ impl Op {
     /// The operation as RFC 6902 writes it.
     pub fn to_json(&self) -> Value {
         match self {
-            Self::Add {
-                at,
-                value,
-                append: false,
-            } => {
+            Self::Add { at, value, append: false } => {
                 json!({"op": "add", "path": at.to_json_pointer(), "value": value})
             }
-            Self::Add {
-                at,
-                value,
-                append: true,
-            } => {
-                let list = at
-                    .split_last()
-                    .map(|(list, _)| list.to_json_pointer())
-                    .unwrap_or_default();
+            Self::Add { at, value, append: true } => {
+                let list =
+                    at.split_last().map(|(list, _)| list.to_json_pointer()).unwrap_or_default();
                 json!({"op": "add", "path": format!("{list}/-"), "value": value})
             }
             Self::Replace { at, value } => {
@@ -85,10 +75,7 @@ pub struct Edit {
 impl Edit {
     /// `value` shall stand at `at`.
     pub fn set(at: Pointer, value: impl Into<Value>) -> Self {
-        Self {
-            at,
-            value: Some(value.into()),
-        }
+        Self { at, value: Some(value.into()) }
     }
 }
 
@@ -101,15 +88,14 @@ const FOLD_WINDOW: usize = 32;
 pub struct Draft<'a> {
     value: Cow<'a, Value>,
     ops: Vec<Op>,
+    /// What stood where the operation of the same rank replaces.
+    before: Vec<Option<Value>>,
 }
 
 impl<'a> Draft<'a> {
     /// A working copy of `object`.
     pub fn new(object: &'a Value) -> Self {
-        Self {
-            value: Cow::Borrowed(object),
-            ops: Vec::new(),
-        }
+        Self { value: Cow::Borrowed(object), ops: Vec::new(), before: Vec::new() }
     }
 
     /// The object as it stands now.
@@ -154,11 +140,8 @@ impl<'a> Draft<'a> {
             Some(present) if *present == value => {}
             Some(_) => {
                 if let Some(slot) = at.get_mut(self.value.to_mut()) {
-                    slot.clone_from(&value);
-                    self.record(Op::Replace {
-                        at: at.clone(),
-                        value,
-                    });
+                    let before = std::mem::replace(slot, value.clone());
+                    self.record(Op::Replace { at: at.clone(), value }, Some(before));
                 }
             }
             None => self.set_absent(at, value),
@@ -175,11 +158,7 @@ impl<'a> Draft<'a> {
             Some(Value::Object(_)) => {
                 if let Some(Value::Object(map)) = parent.get_mut(self.value.to_mut()) {
                     map.insert(key.clone().into_owned(), value.clone());
-                    self.record(Op::Add {
-                        at: at.clone(),
-                        value,
-                        append: false,
-                    });
+                    self.record(Op::Add { at: at.clone(), value, append: false }, None);
                 }
             }
             None | Some(Value::Null) => {
@@ -215,11 +194,7 @@ impl<'a> Draft<'a> {
         }
         let append = index == items.len();
         items.insert(index, value.clone());
-        self.record(Op::Add {
-            at: list.at(index),
-            value,
-            append,
-        });
+        self.record(Op::Add { at: list.at(index), value, append }, None);
     }
 
     /// Takes out the member or element at `at`, if it is there.
@@ -239,27 +214,29 @@ impl<'a> Draft<'a> {
             }
             _ => return,
         }
-        self.record(Op::Remove { at: at.clone() });
+        self.record(Op::Remove { at: at.clone() }, None);
     }
 
-    /// Keeps an operation, folded into an earlier one where that made the place.
-    fn record(&mut self, op: Op) {
-        if let Some(earlier) = self.maker_of(&op) {
-            let undoes =
-                matches!(&op, Op::Remove { at } if Some(at) == self.ops.get(earlier).map(Op::at));
-            if undoes {
-                self.ops.remove(earlier);
-                return;
-            }
-            if let Some(Op::Add { at, value, .. } | Op::Replace { at, value }) =
-                self.ops.get_mut(earlier)
-                && let Some(now) = at.get(&self.value)
-            {
-                value.clone_from(now);
-                return;
-            }
+    /// Keeps an operation, folded into an earlier one where that made the place. What ends where it
+    /// began leaves nothing.
+    fn record(&mut self, op: Op, before: Option<Value>) {
+        let Some(earlier) = self.maker_of(&op) else {
+            self.ops.push(op);
+            self.before.push(before);
+            return;
+        };
+        let Some(maker) = self.ops.get_mut(earlier) else { return };
+        let undone = matches!(&op, Op::Remove { at } if at == maker.at());
+        let now = maker.at().get(&self.value);
+        let restored =
+            self.before.get(earlier).is_some_and(|it| it.is_some() && it.as_ref() == now);
+        if undone || restored {
+            self.ops.remove(earlier);
+            self.before.remove(earlier);
+        } else if let (Op::Add { value, .. } | Op::Replace { value, .. }, Some(now)) = (maker, now)
+        {
+            value.clone_from(now);
         }
-        self.ops.push(op);
     }
 
     /// The operation that put the place of `op` there, unless a later one moved indices on the way.

@@ -20,9 +20,7 @@ pub const SIDECAR: &str = "autoscaler";
 pub fn is_dns_1035(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('-')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// Whether `text` may be a label value; the empty one may.
@@ -31,9 +29,7 @@ pub fn is_label_value(text: &str) -> bool {
         && (text.is_empty()
             || (text.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && text.ends_with(|c: char| c.is_ascii_alphanumeric())
-                && text
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))))
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))))
 }
 
 /// Whether `text` may be a label key: an optional DNS prefix, a slash, a name.
@@ -76,11 +72,7 @@ pub fn own_account(cluster: &str) -> String {
         return full;
     }
     let digest = Sha256::digest(cluster.as_bytes());
-    let hash: String = digest
-        .iter()
-        .take(5)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
     let mut cropped: String = full.chars().take(MAX_LABEL - hash.len() - 1).collect();
     while !cropped.ends_with(|c: char| c.is_ascii_alphanumeric()) {
         cropped.pop();

@@ -117,13 +117,11 @@ impl Pointer {
 
     /// The value at this place, to be changed.
     pub fn get_mut<'a>(&self, document: &'a mut Value) -> Option<&'a mut Value> {
-        self.0
-            .iter()
-            .try_fold(document, |node, token| match (node, token) {
-                (Value::Object(map), Token::Key(key)) => map.get_mut(key.as_ref()),
-                (Value::Array(list), Token::Index(index)) => list.get_mut(*index),
-                _ => None,
-            })
+        self.0.iter().try_fold(document, |node, token| match (node, token) {
+            (Value::Object(map), Token::Key(key)) => map.get_mut(key.as_ref()),
+            (Value::Array(list), Token::Index(index)) => list.get_mut(*index),
+            _ => None,
+        })
     }
 
     /// The JSON pointer (RFC 6901) of this place, `~` and `/` escaped.
@@ -172,10 +170,8 @@ impl fmt::Display for Pointer {
 
 fn is_entry(parent: &str, key: &str) -> bool {
     let field_of_resources = parent == "resources" && RESOURCE_FIELDS.contains(&key);
-    let plain = key
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
-        && !key.is_empty();
+    let plain =
+        key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$') && !key.is_empty();
     (MAPS.contains(&parent) && !field_of_resources) || !plain
 }
 
@@ -216,10 +212,7 @@ mod tests {
     #[test]
     fn a_place_that_is_not_there_gives_nothing() {
         let document = json!({"a": [1, {"b": 2}]});
-        assert_eq!(
-            Pointer::of(["a"]).at(1).at("b").get(&document),
-            Some(&json!(2))
-        );
+        assert_eq!(Pointer::of(["a"]).at(1).at("b").get(&document), Some(&json!(2)));
         assert_eq!(Pointer::of(["a"]).at(2).get(&document), None);
         assert_eq!(Pointer::of(["a", "b"]).get(&document), None);
     }
@@ -230,10 +223,7 @@ mod tests {
         let base = Pointer::of(["spec"]);
         let parent = Pointer::of(["spec", "rayClusterSpec"]);
         assert_eq!(
-            child
-                .rebased(&base, &parent)
-                .map(|p| p.to_string())
-                .as_deref(),
+            child.rebased(&base, &parent).map(|p| p.to_string()).as_deref(),
             Some("spec.rayClusterSpec.workerGroupSpecs[1]")
         );
         assert_eq!(child.rebased(&parent, &base), None);

@@ -17,9 +17,8 @@ impl Quantity {
     /// Reads `1`, `500m`, `1.5Gi`, `2e3`, `-1`. `None` for anything that the API server refuses.
     pub fn parse(text: &str) -> Option<Self> {
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-        let end = unsigned
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(unsigned.len());
+        let end =
+            unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -31,11 +30,7 @@ impl Quantity {
         let numerator = digits.checked_mul(up)?.checked_mul(NANO)?;
         let denominator = 10_i128.checked_pow(places)?.checked_mul(down)?;
         let rounded = (numerator + denominator - 1).checked_div(denominator)?;
-        Some(Self(if text.starts_with('-') {
-            -rounded
-        } else {
-            rounded
-        }))
+        Some(Self(if text.starts_with('-') { -rounded } else { rounded }))
     }
 
     /// Reads a JSON value: a string, or a number as the API server takes one.
@@ -69,13 +64,9 @@ impl Sum for Quantity {
 }
 
 fn parse_digits(whole: &str, fraction: &str) -> Option<i128> {
-    whole
-        .bytes()
-        .chain(fraction.bytes())
-        .try_fold(0_i128, |sum, digit| {
-            sum.checked_mul(10)?
-                .checked_add(i128::from(digit.checked_sub(b'0')?))
-        })
+    whole.bytes().chain(fraction.bytes()).try_fold(0_i128, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(i128::from(digit.checked_sub(b'0')?))
+    })
 }
 
 /// Multiplier and divisor of a suffix.

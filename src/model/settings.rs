@@ -44,10 +44,7 @@ pub struct SidecarSize {
 impl Default for SidecarSize {
     /// KubeRay's own default.
     fn default() -> Self {
-        Self {
-            cpu: "500m".to_owned(),
-            memory: "512Mi".to_owned(),
-        }
+        Self { cpu: "500m".to_owned(), memory: "512Mi".to_owned() }
     }
 }
 
@@ -71,10 +68,7 @@ pub struct Accounts {
 impl Default for Accounts {
     fn default() -> Self {
         let list = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| format!("system:serviceaccount:{name}"))
-                .collect()
+            names.iter().map(|name| format!("system:serviceaccount:{name}")).collect()
         };
         Self {
             kuberay: list(&[

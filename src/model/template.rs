@@ -36,17 +36,12 @@ pub fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
 
 /// The member `key` as a list; empty where there is none.
 pub fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value
-        .get(key)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The position of the entry of `entries` whose `key` is `name`.
 pub fn position(entries: &[Value], key: &str, name: &str) -> Option<usize> {
-    entries
-        .iter()
-        .position(|entry| text(entry, key) == Some(name))
+    entries.iter().position(|entry| text(entry, key) == Some(name))
 }
 
 /// The entry of `entries` whose `key` is `name`.
@@ -56,32 +51,22 @@ pub fn entry<'a>(entries: &'a [Value], key: &str, name: &str) -> Option<&'a Valu
 
 /// A mount path without repeated and closing slashes, so that `/tmp/ray/` is `/tmp/ray`.
 pub fn cleaned(path: &str) -> String {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
+    let parts: Vec<&str> =
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     format!("/{}", parts.join("/"))
 }
 
 /// Whether `path` is `folder` or lies in it, both cleaned.
 pub fn covers(folder: &str, path: &str) -> bool {
     let (folder, path) = (cleaned(folder), cleaned(path));
-    path == folder
-        || path
-            .strip_prefix(&folder)
-            .is_some_and(|rest| rest.starts_with('/'))
+    path == folder || path.strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 impl<'a> Template<'a> {
     /// The template of `group`, a head or worker group that stands at `at`.
     pub fn of(group: &'a Value, at: &Pointer) -> Self {
-        let spec = group
-            .get("template")
-            .and_then(|template| template.get("spec"));
-        Self {
-            at: at.at("template"),
-            spec: spec.unwrap_or(NULL),
-        }
+        let spec = group.get("template").and_then(|template| template.get("spec"));
+        Self { at: at.at("template"), spec: spec.unwrap_or(NULL) }
     }
 
     /// The place of `template.spec.<key>`.
@@ -95,10 +80,7 @@ impl<'a> Template<'a> {
         list(self.spec, "containers")
             .iter()
             .enumerate()
-            .map(move |(index, raw)| Container {
-                at: at.at(index),
-                raw,
-            })
+            .map(move |(index, raw)| Container { at: at.at(index), raw })
     }
 
     /// The container that runs Ray: the first, whatever its name.
@@ -108,8 +90,7 @@ impl<'a> Template<'a> {
 
     /// The container of that name.
     pub fn container(&self, name: &str) -> Option<Container<'a>> {
-        self.containers()
-            .find(|container| container.name() == Some(name))
+        self.containers().find(|container| container.name() == Some(name))
     }
 }
 
@@ -121,10 +102,7 @@ impl<'a> Container<'a> {
 
     /// The variable of that name, the last one where there are several.
     pub fn env(&self, name: &str) -> Option<&'a Value> {
-        list(self.raw, "env")
-            .iter()
-            .rev()
-            .find(|entry| text(entry, "name") == Some(name))
+        list(self.raw, "env").iter().rev().find(|entry| text(entry, "name") == Some(name))
     }
 
     /// The literal value of a variable.

@@ -51,11 +51,7 @@ impl<'a> Section<'a> {
 impl<'a> Subject<'a> {
     /// The head, where there is one, and every worker group.
     fn sections(&self) -> Vec<Section<'a>> {
-        let head = self
-            .cluster
-            .spec
-            .get("headGroupSpec")
-            .filter(|head| head.is_object());
+        let head = self.cluster.spec.get("headGroupSpec").filter(|head| head.is_object());
         let head = head.map(|raw| Section {
             at: self.cluster.at.at("headGroupSpec"),
             raw,

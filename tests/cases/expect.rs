@@ -39,20 +39,14 @@ fn form(response: &Value, request: &Value) -> Vec<String> {
     }
     for warning in warnings {
         if warning.len() > 256 || !warning.chars().all(|c| (' '..='~').contains(&c)) {
-            faults.push(format!(
-                "a warning that the API server would cut: {warning}"
-            ));
+            faults.push(format!("a warning that the API server would cut: {warning}"));
         }
     }
     faults
 }
 
 fn texts(list: &Value) -> Vec<&str> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 fn operations(response: &Value) -> Vec<Value> {
@@ -116,14 +110,10 @@ fn missed(expect: &Value, response: &Value, sent: &Value, patched: &Value) -> Ve
                 (!left.is_empty()).then(|| format!("patches {left:?}"))
             }
             "patchPathsMatch" => wandering(wanted, response),
-            "patched" => wanted
-                .as_object()
-                .into_iter()
-                .flatten()
-                .find_map(|(at, value)| {
-                    let found = patched.pointer(at);
-                    (found != Some(value)).then(|| format!("{at} is {found:?}, not {value}"))
-                }),
+            "patched" => wanted.as_object().into_iter().flatten().find_map(|(at, value)| {
+                let found = patched.pointer(at);
+                (found != Some(value)).then(|| format!("{at} is {found:?}, not {value}"))
+            }),
             "unchanged" => texts(wanted)
                 .iter()
                 .find(|at| sent.pointer(at) != patched.pointer(at))
@@ -142,11 +132,8 @@ fn missed(expect: &Value, response: &Value, sent: &Value, patched: &Value) -> Ve
 
 fn causes(wanted: &Value, status: &Value) -> Option<String> {
     let list = status["details"]["causes"].as_array();
-    let mut found: Vec<&str> = list
-        .into_iter()
-        .flatten()
-        .filter_map(|cause| cause["field"].as_str())
-        .collect();
+    let mut found: Vec<&str> =
+        list.into_iter().flatten().filter_map(|cause| cause["field"].as_str()).collect();
     let mut wanted = texts(wanted);
     for list in [&mut found, &mut wanted] {
         list.sort_unstable();
@@ -157,16 +144,10 @@ fn causes(wanted: &Value, status: &Value) -> Option<String> {
 
 /// The patterns of the cases are a prefix, perhaps closed by `$` or `(/|$)`.
 fn wandering(pattern: &Value, response: &Value) -> Option<String> {
-    let pattern = pattern
-        .as_str()
-        .expect("a pattern is text")
-        .trim_start_matches('^');
+    let pattern = pattern.as_str().expect("a pattern is text").trim_start_matches('^');
     let fits = |path: &str| {
         if let Some(folder) = pattern.strip_suffix("(/|$)") {
-            path == folder
-                || path
-                    .strip_prefix(folder)
-                    .is_some_and(|rest| rest.starts_with('/'))
+            path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
         } else if let Some(exact) = pattern.strip_suffix('$') {
             path == exact
         } else {

@@ -12,11 +12,7 @@ pub(crate) struct Variant {
 
 /// Every variant that makes sense for a step.
 pub(crate) fn variants(review: &Value, expect: &Value) -> Vec<Variant> {
-    let same = |name, review| Variant {
-        name,
-        review,
-        expect: expect.clone(),
-    };
+    let same = |name, review| Variant { name, review, expect: expect.clone() };
     let mut all = vec![
         same("another namespace and user", elsewhere(review)),
         same("unknown fields", with_unknown(review)),
@@ -35,10 +31,7 @@ const OBJECTS: [&str; 2] = ["object", "oldObject"];
 fn elsewhere(review: &Value) -> Value {
     let mut review = review.clone();
     let request = &mut review["request"];
-    let user = request["userInfo"]["username"]
-        .as_str()
-        .unwrap_or("")
-        .to_owned();
+    let user = request["userInfo"]["username"].as_str().unwrap_or("").to_owned();
     if user == "alice@corp.example" {
         request["userInfo"]["username"] = json!("ci-bot");
     }
@@ -66,11 +59,7 @@ fn with_unknown(review: &Value) -> Value {
         if object["spec"].is_object() {
             object["spec"]["laterField"] = json!({"a/b": [1, {"~": null}]});
         }
-        for group in object["spec"]["workerGroupSpecs"]
-            .as_array_mut()
-            .into_iter()
-            .flatten()
-        {
+        for group in object["spec"]["workerGroupSpecs"].as_array_mut().into_iter().flatten() {
             if group.is_object() {
                 group["laterField"] = json!("kept");
             }
@@ -82,12 +71,9 @@ fn with_unknown(review: &Value) -> Value {
 /// Members of every object in reverse; lists stay.
 fn reversed_keys(value: &Value) -> Value {
     match value {
-        Value::Object(map) => Value::Object(
-            map.iter()
-                .rev()
-                .map(|(k, v)| (k.clone(), reversed_keys(v)))
-                .collect(),
-        ),
+        Value::Object(map) => {
+            Value::Object(map.iter().rev().map(|(k, v)| (k.clone(), reversed_keys(v))).collect())
+        }
         Value::Array(list) => Value::Array(list.iter().map(reversed_keys).collect()),
         other => other.clone(),
     }
@@ -96,9 +82,7 @@ fn reversed_keys(value: &Value) -> Value {
 /// Another cluster name of the same length, wherever it stands. Short names could be part of other
 /// words.
 fn renamed(review: &Value, expect: &Value) -> Option<Variant> {
-    let name = review["request"]["object"]["metadata"]["name"]
-        .as_str()?
-        .to_owned();
+    let name = review["request"]["object"]["metadata"]["name"].as_str()?.to_owned();
     if name.len() < 6 || !name.contains('-') {
         return None;
     }
@@ -106,11 +90,7 @@ fn renamed(review: &Value, expect: &Value) -> Option<Variant> {
     let swap = |value: &Value| -> Value {
         serde_json::from_str(&value.to_string().replace(&name, &other)).expect("still JSON")
     };
-    Some(Variant {
-        name: "another cluster name",
-        review: swap(review),
-        expect: swap(expect),
-    })
+    Some(Variant { name: "another cluster name", review: swap(review), expect: swap(expect) })
 }
 
 /// A sound group before all others.
@@ -129,11 +109,7 @@ fn group_in_front(review: &Value, expect: &Value) -> Option<Variant> {
         !groups.is_empty()
     })?;
     let expect = remapped(expect, "workerGroupSpecs", &|index| index + 1);
-    Some(Variant {
-        name: "a group in front",
-        review,
-        expect,
-    })
+    Some(Variant { name: "a group in front", review, expect })
 }
 
 /// The groups in reverse order, where each has a name of its own.
@@ -142,24 +118,16 @@ fn groups_reversed(review: &Value, expect: &Value) -> Option<Variant> {
     let review = with_groups(review, |groups| {
         lengths.push(groups.len());
         groups.reverse();
-        let names: std::collections::HashSet<String> = groups
-            .iter()
-            .map(|group| group["groupName"].to_string())
-            .collect();
+        let names: std::collections::HashSet<String> =
+            groups.iter().map(|group| group["groupName"].to_string()).collect();
         names.len() == groups.len()
     })?;
     let last = lengths.first()?.checked_sub(1)?;
     if lengths.iter().any(|length| *length != last + 1) {
         return None;
     }
-    let expect = remapped(expect, "workerGroupSpecs", &|index| {
-        last.saturating_sub(index)
-    });
-    Some(Variant {
-        name: "groups reversed",
-        review,
-        expect,
-    })
+    let expect = remapped(expect, "workerGroupSpecs", &|index| last.saturating_sub(index));
+    Some(Variant { name: "groups reversed", review, expect })
 }
 
 /// Changes the groups of every object; `None` where there are none or `change` says no.
@@ -187,16 +155,11 @@ fn second_container(review: &Value, expect: &Value) -> Option<Variant> {
     let mut found = false;
     for key in OBJECTS {
         let at = "/spec/headGroupSpec/template/spec/containers";
-        let containers = review["request"][key]
-            .pointer_mut(at)
-            .and_then(Value::as_array_mut);
+        let containers = review["request"][key].pointer_mut(at).and_then(Value::as_array_mut);
         let Some(containers) = containers.filter(|list| !list.is_empty()) else {
             continue;
         };
-        containers.insert(
-            1,
-            json!({"name": "log-shipper", "image": "registry.example/logs:1"}),
-        );
+        containers.insert(1, json!({"name": "log-shipper", "image": "registry.example/logs:1"}));
         found = true;
     }
     let expect = expect.to_string();
@@ -208,23 +171,16 @@ fn second_container(review: &Value, expect: &Value) -> Option<Variant> {
     let moved = |index| if index == 0 { 0 } else { index + 1 };
     let expect = remapped(&expect, "headGroupSpec/template/spec/containers", &moved);
     let expect = remapped(&expect, "headGroupSpec.template.spec.containers", &moved);
-    Some(Variant {
-        name: "a second container",
-        review,
-        expect,
-    })
+    Some(Variant { name: "a second container", review, expect })
 }
 
 /// The expectation with the indices behind `list` changed, in pointers and in field paths.
 fn remapped(expect: &Value, list: &str, index: &dyn Fn(usize) -> usize) -> Value {
     match expect {
         Value::String(text) => json!(remap_text(text, list, index)),
-        Value::Array(items) => Value::Array(
-            items
-                .iter()
-                .map(|item| remapped(item, list, index))
-                .collect(),
-        ),
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|item| remapped(item, list, index)).collect())
+        }
         Value::Object(map) => Value::Object(
             map.iter()
                 .map(|(key, value)| (remap_text(key, list, index), remapped(value, list, index)))
@@ -240,11 +196,7 @@ fn remap_text(text: &str, list: &str, index: &dyn Fn(usize) -> usize) -> String 
     while let Some(at) = rest.find(list) {
         let (head, tail) = rest.split_at(at + list.len());
         out.push_str(head);
-        let digits: String = tail
-            .chars()
-            .skip(1)
-            .take_while(char::is_ascii_digit)
-            .collect();
+        let digits: String = tail.chars().skip(1).take_while(char::is_ascii_digit).collect();
         match digits.parse::<usize>() {
             Ok(number) if tail.starts_with(['[', '/']) => {
                 out.push_str(&tail[..1]);

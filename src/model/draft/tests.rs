@@ -6,10 +6,7 @@ use super::*;
 fn a_missing_parent_comes_with_its_member_in_one_operation() {
     let object = json!({"spec": {"options": null}});
     let mut draft = Draft::new(&object);
-    draft.set(
-        &Pointer::of(["spec", "options", "resources", "cpu"]),
-        json!("1"),
-    );
+    draft.set(&Pointer::of(["spec", "options", "resources", "cpu"]), json!("1"));
     draft.set(&Pointer::of(["spec", "options", "image"]), json!("x"));
     let ops: Vec<Value> = draft.ops().iter().map(Op::to_json).collect();
     assert_eq!(
@@ -67,4 +64,15 @@ fn an_addition_that_is_taken_out_again_leaves_nothing() {
     draft.remove(&Pointer::of(["a"]));
     assert_eq!(draft.ops(), []);
     assert_eq!(*draft.value(), object);
+}
+
+#[test]
+fn a_value_that_comes_back_leaves_nothing() {
+    let object = json!({"a": 1, "b": {"c": 2}});
+    let mut draft = Draft::new(&object);
+    draft.set(&Pointer::of(["a"]), json!(5));
+    draft.set(&Pointer::of(["b", "c"]), json!(7));
+    draft.set(&Pointer::of(["a"]), json!(1));
+    let ops: Vec<Value> = draft.ops().iter().map(Op::to_json).collect();
+    assert_eq!(ops, [json!({"op": "replace", "path": "/b/c", "value": 7})]);
 }

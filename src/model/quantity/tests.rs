@@ -15,20 +15,14 @@ fn spellings_of_one_amount_are_equal() {
         ("1Ki", "1.024k"),
         ("-1", "-1000m"),
     ] {
-        assert_eq!(
-            Quantity::parse(left),
-            Quantity::parse(right),
-            "{left} {right}"
-        );
+        assert_eq!(Quantity::parse(left), Quantity::parse(right), "{left} {right}");
         assert!(Quantity::parse(left).is_some(), "{left}");
     }
 }
 
 #[test]
 fn what_the_api_server_refuses_is_no_quantity() {
-    for text in [
-        "", ".", "m", "1mm", "1 Gi", "1.2.3", "Gi", "abc", "1e", "--1", "1gi", "0x10",
-    ] {
+    for text in ["", ".", "m", "1mm", "1 Gi", "1.2.3", "Gi", "abc", "1e", "--1", "1gi", "0x10"] {
         assert_eq!(Quantity::parse(text), None, "{text}");
     }
 }
@@ -36,11 +30,7 @@ fn what_the_api_server_refuses_is_no_quantity() {
 #[test]
 fn a_fraction_of_a_cpu_rounds_up_to_a_whole_one() {
     for (text, whole) in [("500m", 1), ("1500m", 2), ("2", 2), ("0", 0), ("1n", 1)] {
-        assert_eq!(
-            Quantity::parse(text).map(Quantity::ceil),
-            Some(whole),
-            "{text}"
-        );
+        assert_eq!(Quantity::parse(text).map(Quantity::ceil), Some(whole), "{text}");
     }
 }
 

@@ -17,10 +17,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         findings.extend(no_cpu(&section));
         findings.extend(whole_numbers(&section));
         findings.extend(quoting(&section));
-        findings.extend(short_idle(
-            section.raw,
-            &section.at.at("idleTimeoutSeconds"),
-        ));
+        findings.extend(short_idle(section.raw, &section.at.at("idleTimeoutSeconds")));
     }
     let options_at = subject.cluster.options_at().at("idleTimeoutSeconds");
     findings.extend(short_idle(subject.cluster.options(), &options_at));
@@ -46,29 +43,19 @@ fn no_cpu(section: &Section<'_>) -> Option<Finding> {
     let template = section.template();
     let container = template.ray_container()?;
     let resources = container.raw.get("resources");
-    let stands = |half: &str| {
-        resources
-            .and_then(|all| all.get(half)?.get("cpu"))
-            .is_some()
-    };
+    let stands = |half: &str| resources.and_then(|all| all.get(half)?.get("cpu")).is_some();
     let by_group = member(section.raw, "resources")
         .and_then(Value::as_object)
         .is_some_and(|map| map.keys().any(|key| key.eq_ignore_ascii_case("cpu")));
     let known = by_group
-        || section
-            .raw
-            .get("rayStartParams")
-            .is_some_and(|params| params.get("num-cpus").is_some())
+        || section.raw.get("rayStartParams").is_some_and(|params| params.get("num-cpus").is_some())
         || stands("limits")
         || stands("requests");
     (!known).then(|| {
         Finding::warn(
             RuleId::NO_CPU,
             container.at.join(&["resources"]),
-            format!(
-                "no CPU figure for {}: the autoscaler stops on it",
-                section.called
-            ),
+            format!("no CPU figure for {}: the autoscaler stops on it", section.called),
             "",
             "set resources.limits.cpu of the first container, or rayStartParams num-cpus",
         )
@@ -88,10 +75,7 @@ fn whole_numbers(section: &Section<'_>) -> Vec<Finding> {
             )
         })
     };
-    ["num-cpus", "num-gpus", "memory"]
-        .into_iter()
-        .filter_map(fault)
-        .collect()
+    ["num-cpus", "num-gpus", "memory"].into_iter().filter_map(fault).collect()
 }
 
 /// The autoscaler drops the first and the last character, then every backslash, and parses the rest
@@ -110,9 +94,7 @@ fn quoting(section: &Section<'_>) -> Option<Finding> {
 }
 
 fn is_well_quoted(text: &str) -> bool {
-    let inner = ['\'', '"']
-        .iter()
-        .find_map(|q| text.strip_prefix(*q)?.strip_suffix(*q));
+    let inner = ['\'', '"'].iter().find_map(|q| text.strip_prefix(*q)?.strip_suffix(*q));
     let parsed = inner.map(|inner| serde_json::from_str::<Value>(&inner.replace('\\', "")));
     matches!(parsed, Some(Ok(Value::Object(map))) if map.values().all(Value::is_i64))
 }
@@ -136,9 +118,7 @@ fn multi_host(subject: &Subject<'_>) -> Vec<Finding> {
     let several = groups.filter_map(|group| {
         let hosts = group.hosts().filter(|hosts| *hosts > 1)?;
         let template = group.template();
-        let limits = template
-            .ray_container()
-            .and_then(|it| it.raw.get("resources")?.get("limits"));
+        let limits = template.ray_container().and_then(|it| it.raw.get("resources")?.get("limits"));
         let tpu = limits.is_some_and(|limits| limits.get("google.com/tpu").is_some());
         (!tpu).then(|| {
             Finding::warn(
@@ -185,20 +165,10 @@ fn is_version(text: &str) -> bool {
 /// `2.52.0-py310` is `2.52.0`.
 fn same_version(left: &str, right: &str) -> bool {
     let plain = |text: &str| -> Vec<String> {
-        let end = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
-        text.chars()
-            .take(end)
-            .collect::<String>()
-            .split('.')
-            .map(str::to_owned)
-            .collect()
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        text.chars().take(end).collect::<String>().split('.').map(str::to_owned).collect()
     };
-    plain(left)
-        .iter()
-        .zip(plain(right).iter())
-        .all(|(left, right)| left == right)
+    plain(left).iter().zip(plain(right).iter()).all(|(left, right)| left == right)
 }
 
 /// The entries of `autoscalerOptions.volumeMounts` whose folder holds `path`.

@@ -80,10 +80,7 @@ fn port(cluster: &Cluster<'_>) -> Option<Finding> {
     let told = ["command", "args"]
         .iter()
         .flat_map(|key| list(cluster.options(), key))
-        .any(|part| {
-            part.as_str()
-                .is_some_and(|part| part.contains("--gcs-address"))
-        });
+        .any(|part| part.as_str().is_some_and(|part| part.contains("--gcs-address")));
     (!told).then(|| {
         Finding::warn(
             RuleId::HEAD_PORT,
@@ -99,9 +96,7 @@ fn ports_disagree(cluster: &Cluster<'_>, ray: &Container<'_>) -> Option<Finding>
     let (params, _) = cluster.head_params();
     let port = text(params, "port").unwrap_or(GCS_PORT);
     let ports = list(ray.raw, "ports");
-    let index = ports
-        .iter()
-        .position(|entry| text(entry, "name") == Some("gcs-server"))?;
+    let index = ports.iter().position(|entry| text(entry, "name") == Some("gcs-server"))?;
     let declared = ports.get(index)?.get("containerPort")?;
     (declared.to_string() != port).then(|| {
         Finding::warn(
@@ -125,11 +120,7 @@ fn two_monitors(cluster: &Cluster<'_>, ray: &Container<'_>) -> Option<Finding> {
     let fault = (own || (overwritten && !generated && line.contains("--head")))
         && !line.contains("--no-monitor");
     fault.then(|| {
-        let key = if list(ray.raw, "args").is_empty() {
-            "command"
-        } else {
-            "args"
-        };
+        let key = if list(ray.raw, "args").is_empty() { "command" } else { "args" };
         Finding::warn(
             RuleId::MONITOR,
             ray.at.at(key),

@@ -60,9 +60,7 @@ fn no_containers(section: &Section<'_>) -> Option<Finding> {
 }
 
 fn resources_twice(section: &Section<'_>) -> Option<Finding> {
-    member(section.raw, "resources")?
-        .as_object()
-        .filter(|map| !map.is_empty())?;
+    member(section.raw, "resources")?.as_object().filter(|map| !map.is_empty())?;
     let params = section.raw.get("rayStartParams")?.as_object()?;
     let both: Vec<String> = ["num-cpus", "num-gpus", "memory", "resources"]
         .iter()
@@ -123,26 +121,13 @@ fn restart_policy(cluster: &Cluster<'_>, section: &Section<'_>) -> Option<Findin
 
 fn idle_timeouts(cluster: &Cluster<'_>) -> Vec<Finding> {
     let deny = |at, found: String, fix: &str| {
-        Finding::deny(
-            RuleId::IDLE_TIMEOUT,
-            at,
-            found,
-            "0 or more seconds, under v2",
-            fix,
-        )
+        Finding::deny(RuleId::IDLE_TIMEOUT, at, found, "0 or more seconds, under v2", fix)
     };
     let mut findings = Vec::new();
-    let whole = cluster
-        .options()
-        .get("idleTimeoutSeconds")
-        .and_then(Value::as_i64);
+    let whole = cluster.options().get("idleTimeoutSeconds").and_then(Value::as_i64);
     if let Some(seconds) = whole.filter(|seconds| *seconds < 0) {
         let at = cluster.options_at().at("idleTimeoutSeconds");
-        findings.push(deny(
-            at,
-            format!("{seconds} seconds"),
-            "write 0 or more, or leave it out",
-        ));
+        findings.push(deny(at, format!("{seconds} seconds"), "write 0 or more, or leave it out"));
     }
     let v2 = asks_for_v2(cluster);
     for group in &cluster.groups {
@@ -175,11 +160,7 @@ fn priorities(cluster: &Cluster<'_>) -> Vec<Finding> {
     let unfit = old || !asks_for_v2(cluster);
     let groups = cluster.groups.iter().filter(|_| unfit);
     let set = groups.filter_map(|group| {
-        let priority = group
-            .raw
-            .get("priority")
-            .and_then(Value::as_i64)
-            .filter(|it| *it != 0)?;
+        let priority = group.raw.get("priority").and_then(Value::as_i64).filter(|it| *it != 0)?;
         Some(Finding::warn(
             RuleId::PRIORITY,
             group.at.at("priority"),
@@ -215,10 +196,7 @@ fn version_twice(subject: &Subject<'_>) -> Option<Finding> {
     let ray = head.ray_container()?;
     let index = position(list(ray.raw, "env"), "name", V2_VARIABLE)?;
     let value = ray.env_value(V2_VARIABLE);
-    let agrees = matches!(
-        (version, value),
-        ("v2", Some("true")) | ("v1", Some("false"))
-    );
+    let agrees = matches!((version, value), ("v2", Some("true")) | ("v1", Some("false")));
     if subject.manager == NodeManager::Raywarden && agrees {
         return None;
     }
@@ -229,11 +207,7 @@ fn version_twice(subject: &Subject<'_>) -> Option<Finding> {
         "one of the two",
         "take the variable out",
     );
-    Some(if version == "v2" {
-        finding
-    } else {
-        finding.with(Severity::Warn)
-    })
+    Some(if version == "v2" { finding } else { finding.with(Severity::Warn) })
 }
 
 fn reserved_variables(cluster: &Cluster<'_>) -> Vec<Finding> {
@@ -272,11 +246,7 @@ fn auth(cluster: &Cluster<'_>) -> Vec<Finding> {
     }
     if kubernetes && token && !older((2, 52)) && older((2, 55)) {
         let found = format!("true with rayVersion {written}: needs Ray 2.55");
-        findings.push(deny(
-            "enableK8sTokenAuth",
-            found,
-            "set rayVersion to 2.55.0 or newer",
-        ));
+        findings.push(deny("enableK8sTokenAuth", found, "set rayVersion to 2.55.0 or newer"));
     }
     if kubernetes && !token {
         let found = "true without mode: token".to_owned();

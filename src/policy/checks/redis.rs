@@ -13,16 +13,12 @@ const USERNAME: &str = "REDIS_USERNAME";
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let cluster = subject.cluster;
     let head = cluster.head();
-    let ray = head
-        .as_ref()
-        .and_then(crate::model::Template::ray_container);
+    let ray = head.as_ref().and_then(crate::model::Template::ray_container);
     let (params, params_at) = cluster.head_params();
     let param = |key: &'static str| text(params, key).map(|_| params_at.at(key));
     let mut findings = Vec::new();
     let by_options = member(cluster.spec, "gcsFaultToleranceOptions").is_some();
-    let by_annotation = cluster
-        .annotation(FT_ENABLED)
-        .filter(|value| !value.is_empty());
+    let by_annotation = cluster.annotation(FT_ENABLED).filter(|value| !value.is_empty());
     if by_options && let Some(value) = by_annotation {
         let found = format!("given beside the annotation {FT_ENABLED}: {value}");
         findings.push(refuse(
@@ -41,11 +37,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     } else if !is_on(cluster) {
         findings.extend(variable(ray.as_ref(), ADDRESS).map(|at| {
             let found = format!("{ADDRESS} while fault tolerance is off");
-            refuse(
-                at,
-                found,
-                "set gcsFaultToleranceOptions.redisAddress instead",
-            )
+            refuse(at, found, "set gcsFaultToleranceOptions.redisAddress instead")
         }));
     }
     findings.extend(param("redis-username").map(|at| moved(at, "redisUsername")));
@@ -54,9 +46,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
 }
 
 fn is_on(cluster: &Cluster<'_>) -> bool {
-    cluster
-        .annotation(FT_ENABLED)
-        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    cluster.annotation(FT_ENABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 fn variable(ray: Option<&Container<'_>>, name: &str) -> Option<Pointer> {
@@ -67,11 +57,7 @@ fn variable(ray: Option<&Container<'_>>, name: &str) -> Option<Pointer> {
 
 fn moved(at: Pointer, field: &str) -> Finding {
     let fix = format!("use gcsFaultToleranceOptions.{field}");
-    refuse(
-        at,
-        "does not go with gcsFaultToleranceOptions".to_owned(),
-        &fix,
-    )
+    refuse(at, "does not go with gcsFaultToleranceOptions".to_owned(), &fix)
 }
 
 fn refuse(at: Pointer, found: String, fix: &str) -> Finding {

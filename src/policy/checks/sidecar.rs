@@ -44,7 +44,7 @@ fn reserved(cluster: &Cluster<'_>) -> Option<Finding> {
     Some(Finding::deny(
         RuleId::SIDECAR_NAME,
         container.at.at("name"),
-        format!("\"{SIDECAR}\" is the name of the container that autoscaling adds"),
+        format!("\"{SIDECAR}\" is the name of the container that autoscaling adds last"),
         "any other name while enableInTreeAutoscaling is true",
         "take the container out and use autoscalerOptions, or rename it",
     ))
@@ -67,10 +67,7 @@ fn handmade(cluster: &Cluster<'_>) -> Vec<Finding> {
     let Some(ray) = head.ray_container() else {
         return findings;
     };
-    if ray
-        .env_value(V2_VARIABLE)
-        .is_some_and(|value| value == "1" || value == "true")
-    {
+    if ray.env_value(V2_VARIABLE).is_some_and(|value| value == "1" || value == "true") {
         let index = position(list(ray.raw, "env"), "name", V2_VARIABLE).unwrap_or(0);
         findings.push(Finding::warn(
             RuleId::HANDMADE,
@@ -86,9 +83,7 @@ fn handmade(cluster: &Cluster<'_>) -> Vec<Finding> {
 }
 
 fn opt_out(cluster: &Cluster<'_>) -> Option<Finding> {
-    let value = cluster
-        .annotation(INJECT_ANNOTATION)
-        .filter(|value| *value != "disabled")?;
+    let value = cluster.annotation(INJECT_ANNOTATION).filter(|value| *value != "disabled")?;
     Some(Finding::warn(
         RuleId::OPT_OUT,
         Pointer::of(["metadata", "annotations", INJECT_ANNOTATION]),
@@ -113,10 +108,7 @@ fn not_elastic(cluster: &Cluster<'_>) -> Option<Finding> {
 }
 
 fn head_group(cluster: &Cluster<'_>) -> Option<Finding> {
-    let group = cluster
-        .groups
-        .iter()
-        .find(|group| group.name == Some("head"))?;
+    let group = cluster.groups.iter().find(|group| group.name == Some("head"))?;
     Some(Finding::warn(
         RuleId::QUEUE_HEAD_GROUP,
         group.at.at("groupName"),
@@ -127,9 +119,7 @@ fn head_group(cluster: &Cluster<'_>) -> Option<Finding> {
 }
 
 fn child_label(cluster: &Cluster<'_>) -> Option<Finding> {
-    let kind = cluster
-        .label(ORIGINATED_FROM)
-        .filter(|_| cluster.traits.patchable)?;
+    let kind = cluster.label(ORIGINATED_FROM).filter(|_| cluster.traits.patchable)?;
     parent(cluster).is_none().then(|| {
         Finding::warn(
             RuleId::CHILD_LABEL,
