@@ -1,0 +1,47 @@
+# Everything is set up by the targets themselves: Rust, Go and Python are enough.
+# CONTEXT=name  make demo on a cluster that you have, building none.
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 30
+
+.PHONY: demo test lint fuzz generate golden bench bench-admission bench-cli clean help
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: ## the main job, visibly: review and audit offline, then a real API server and kubectl
+	@$(CARGO) build --quiet
+	@tests/demo.sh target/debug/raywarden
+
+test: ## all tests, the real API server and kubectl included
+	tests/tools/build.sh
+	$(CARGO) test
+
+lint: ## formatting, clippy as configured, docs, one crypto provider
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --quiet
+	@if $(CARGO) tree -i aws-lc-rs >/dev/null 2>&1; then echo "aws-lc-rs is in the graph: one provider only" >&2; exit 1; fi
+
+fuzz: ## fuzz the review entry for FUZZ_SECONDS
+	@tests/tools/fuzz.sh $(FUZZ_SECONDS)
+
+generate: ## make the manifests and the embedded schema anew
+	tests/tools/generate.sh
+
+golden: ## rewrite the golden files after an intended change
+	UPDATE_GOLDEN=1 $(CARGO) test
+
+bench: ## figures of the engine
+	$(CARGO) bench --bench engine
+
+bench-admission: ## the webhook's own time in the API server, beside a floor
+	$(CARGO) build --release
+	tests/bench/admission.py --bin target/release/raywarden --out benches/admission.json
+
+bench-cli: ## start to answer, a thousand manifests, resident memory
+	$(CARGO) build --release
+	tests/bench/cli.py --bin target/release/raywarden --out benches/cli.json
+
+clean: ## what cargo built; the control plane's cache stays
+	$(CARGO) clean

@@ -1,0 +1,85 @@
+//! What one review costs inside the engine. Figures, no verdicts: `make bench` prints them.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use raywarden::admission::{Phase, PolicySet, Review, Settings, review, wire};
+use raywarden::model::NodeManager;
+use serde_json::{Value, json};
+
+/// A RayCluster of `groups` worker groups, as the API server would send it.
+fn body(groups: usize, update: bool) -> Vec<u8> {
+    let container = |name: &str| {
+        json!({
+            "name": name, "image": "registry.example/ray:2.52.0",
+            "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+            "resources": {"limits": {"cpu": "1", "memory": "2Gi"},
+                          "requests": {"cpu": "1", "memory": "2Gi"}},
+        })
+    };
+    let cluster = |replicas: i64| {
+        let workers: Vec<Value> = (0..groups)
+            .map(|index| {
+                json!({
+                    "groupName": format!("group-{index}"),
+                    "replicas": replicas, "minReplicas": 1, "maxReplicas": 8, "numOfHosts": 1,
+                    "rayStartParams": {"num-cpus": "1"},
+                    "template": {"spec": {"containers": [container("ray-worker")]}},
+                })
+            })
+            .collect();
+        json!({
+            "apiVersion": "ray.io/v1", "kind": "RayCluster",
+            "metadata": {"name": "lab", "namespace": "team-a"},
+            "spec": {
+                "rayVersion": "2.52.0", "enableInTreeAutoscaling": true,
+                "headGroupSpec": {
+                    "rayStartParams": {},
+                    "template": {"spec": {"containers": [container("ray-head")]}},
+                },
+                "workerGroupSpecs": workers,
+            },
+        })
+    };
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "1", "name": "lab", "namespace": "team-a",
+            "kind": {"group": "ray.io", "version": "v1", "kind": "RayCluster"},
+            "operation": if update { "UPDATE" } else { "CREATE" },
+            "userInfo": {"username": "alice"},
+            "object": cluster(if update { 9 } else { 0 }),
+            "oldObject": if update { cluster(4) } else { Value::Null },
+        },
+    });
+    review.to_string().into_bytes()
+}
+
+fn reviews(criterion: &mut Criterion) {
+    let settings =
+        Settings { node_manager: Some(NodeManager::Raywarden), ..Settings::default() };
+    let policies = PolicySet::default();
+    for (name, groups, update) in
+        [("create, 1 group", 1, false), ("create, 20 groups", 20, false), ("update, 20 groups", 20, true)]
+    {
+        let bytes = body(groups, update);
+        let parsed = Review::parse(&bytes).expect("a well-formed review");
+        criterion.bench_function(&format!("review: {name}"), |bencher| {
+            bencher.iter(|| review(&settings, &policies, Phase::Offline, black_box(&parsed)));
+        });
+        criterion.bench_function(&format!("bytes to bytes: {name}"), |bencher| {
+            bencher.iter(|| {
+                let parsed = Review::parse(black_box(&bytes)).expect("a well-formed review");
+                let answer = review(&settings, &policies, Phase::Mutate, &parsed);
+                wire::response(&parsed.uid, &answer).to_string()
+            });
+        });
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(40);
+    targets = reviews
+}
+criterion_main!(benches);
