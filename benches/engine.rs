@@ -56,12 +56,13 @@ fn body(groups: usize, update: bool) -> Vec<u8> {
 }
 
 fn reviews(criterion: &mut Criterion) {
-    let settings =
-        Settings { node_manager: Some(NodeManager::Raywarden), ..Settings::default() };
+    let settings = Settings { node_manager: Some(NodeManager::Raywarden), ..Settings::default() };
     let policies = PolicySet::default();
-    for (name, groups, update) in
-        [("create, 1 group", 1, false), ("create, 20 groups", 20, false), ("update, 20 groups", 20, true)]
-    {
+    for (name, groups, update) in [
+        ("create, 1 group", 1, false),
+        ("create, 20 groups", 20, false),
+        ("update, 20 groups", 20, true),
+    ] {
         let bytes = body(groups, update);
         let parsed = Review::parse(&bytes).expect("a well-formed review");
         criterion.bench_function(&format!("review: {name}"), |bencher| {

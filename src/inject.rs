@@ -36,19 +36,16 @@ enum Place {
     Pod,
 }
 
-/// Puts the sidecar in, keeps it or takes it out, as the write asks for.
+/// Takes a sidecar of ours out of the template where KubeRay makes the Pods; whether there was one.
+pub fn strip(change: &Change<'_>, draft: &mut Draft<'_>) -> bool {
+    is_asked(change) && change.manager == NodeManager::KubeRay && remove::strip(change, draft)
+}
+
+/// Puts the sidecar in, keeps it or takes it out, as the write asks for. `change.new` is the cluster
+/// as [`strip`] left it.
 pub fn mend(change: &Change<'_>, draft: &mut Draft<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if !change.new.traits.ray || !change.new.traits.patchable {
-        return findings;
-    }
-    if matches!(change.actor, Actor::Autoscaler { .. } | Actor::Kueue | Actor::Ourselves) {
-        return findings;
-    }
-    if change.manager == NodeManager::KubeRay {
-        remove::strip(change, draft);
-    }
-    if is_left_alone(change.new) || !touches_injection(change) {
+    if !is_asked(change) || is_left_alone(change.new) || !touches_injection(change) {
         return findings;
     }
     let was_on = change.old.is_some_and(|old| old.autoscaling);
@@ -73,6 +70,12 @@ pub fn mend(change: &Change<'_>, draft: &mut Draft<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether this kind has a sidecar and this writer is answered with one.
+fn is_asked(change: &Change<'_>) -> bool {
+    let spared = matches!(change.actor, Actor::Autoscaler { .. } | Actor::Kueue | Actor::Ourselves);
+    change.new.traits.ray && change.new.traits.patchable && !spared
 }
 
 fn put_in(change: &Change<'_>, place: Place, draft: &mut Draft<'_>) {

@@ -106,7 +106,10 @@ fn ask(user: &str, old: &Value, new: &Value) -> Answer {
 fn outcome(answer: &Answer, written: &Value) -> String {
     let rules = |severity: Severity| -> Vec<&str> {
         let spoken = answer.findings.iter().filter(|finding| finding.severity == severity);
-        spoken.map(|finding| finding.rule.as_str()).filter(|rule| rule.starts_with("bounds/")).collect()
+        spoken
+            .map(|finding| finding.rule.as_str())
+            .filter(|rule| rule.starts_with("bounds/"))
+            .collect()
     };
     if !answer.allowed {
         return format!("DENY {}", rules(Severity::Deny).join(", "));
@@ -118,7 +121,8 @@ fn outcome(answer: &Answer, written: &Value) -> String {
         Op::Remove { .. } => None,
     });
     let written = if written.is_null() { "-".to_owned() } else { written.to_string() };
-    let mut text = stored.map_or_else(|| written.clone(), |stored| format!("{written} -> {stored}"));
+    let mut text =
+        stored.map_or_else(|| written.clone(), |stored| format!("{written} -> {stored}"));
     let (warned, noted) = (rules(Severity::Warn), rules(Severity::Note));
     if !warned.is_empty() {
         let _ = write!(text, "  WARN {}", warned.join(", "));
@@ -151,7 +155,8 @@ fn every_writer_and_position_has_its_outcome() {
                     let Position { replicas, new_min, new_max, .. } = &position;
                     let new = cluster(replicas, *new_min, *new_max, autoscaling, child);
                     let answer = ask(user, &old, &new);
-                    let _ = writeln!(table, "  {:<34}{}", position.name, outcome(&answer, replicas));
+                    let _ =
+                        writeln!(table, "  {:<34}{}", position.name, outcome(&answer, replicas));
                 }
             }
         }

@@ -104,7 +104,14 @@ impl<'a> Work<'a> {
         let (edits, told) = self.seen(change, &draft, bounds::mend);
         draft.apply(edits);
         findings.extend(told);
-        findings.extend(inject::mend(change, &mut draft));
+        if inject::strip(change, &mut draft) {
+            let stripped = draft.value().clone();
+            let cluster = self.dialect.view(&stripped);
+            let change = cluster.as_ref().map(|cluster| change.with_new(cluster));
+            findings.extend(change.iter().flat_map(|change| inject::mend(change, &mut draft)));
+        } else {
+            findings.extend(inject::mend(change, &mut draft));
+        }
         let value = (!draft.ops().is_empty()).then(|| draft.value().clone());
         (draft.into_ops(), findings, value)
     }

@@ -12,18 +12,15 @@ use crate::model::{Change, Cluster, Draft};
 /// Beside KubeRay a marked container breaks the head Pod, which gets a second one of that name, and
 /// a named account that nobody makes stops the operator, and so does the v1/v2 variable beside
 /// `autoscalerOptions.version`. `no-monitor` and the log volume are harmless and stay.
-pub(super) fn strip(change: &Change<'_>, draft: &mut Draft<'_>) {
-    if !take_container(change.new, draft) {
-        return;
-    }
-    let Some(head) = change.new.head() else {
-        return;
+pub(super) fn strip(change: &Change<'_>, draft: &mut Draft<'_>) -> bool {
+    let Some(head) = change.new.head().filter(|_| take_container(change.new, draft)) else {
+        return false;
     };
-    let own = own_account(change.new.name);
-    if change.new.head_account() == Some(own.as_str()) {
+    if change.new.head_account() == Some(own_account(change.new.name).as_str()) {
         draft.remove(&head.field("serviceAccountName"));
     }
     take_variable(change.new, change.new.options(), draft);
+    true
 }
 
 /// The flag is off: the marked container, `no-monitor` and the variable that belongs to the options
@@ -58,10 +55,18 @@ fn take_variable(cluster: &Cluster<'_>, options: &Value, draft: &mut Draft<'_>) 
     }
 }
 
+/// Takes out every marked container; the schema lets one through, a draft may hold more.
 fn take_container(cluster: &Cluster<'_>, draft: &mut Draft<'_>) -> bool {
-    let marked = cluster.head().and_then(|head| head.container(SIDECAR)).filter(is_marked);
-    if let Some(container) = &marked {
-        draft.remove(&container.at);
+    let Some(head) = cluster.head() else { return false };
+    let mut marked: Vec<_> = head
+        .containers()
+        .filter(|container| container.name() == Some(SIDECAR) && is_marked(container))
+        .map(|container| container.at)
+        .collect();
+    let found = !marked.is_empty();
+    // From behind, so that the places in front stay.
+    while let Some(at) = marked.pop() {
+        draft.remove(&at);
     }
-    marked.is_some()
+    found
 }

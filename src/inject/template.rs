@@ -68,9 +68,12 @@ fn merge(at: &Pointer, key: &str, wanted: &[Value], draft: &mut Draft<'_>) {
     for entry in wanted {
         let present =
             at.get(draft.value()).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let name = text(entry, key).unwrap_or("");
-        let mark = position(present, key, MARK);
-        match (position(present, key, name), mark) {
+        // An entry without its key is the schema's to refuse; it is known by its whole.
+        let index = match text(entry, key) {
+            Some(name) => position(present, key, name),
+            None => present.iter().position(|other| other == entry),
+        };
+        match (index, position(present, key, MARK)) {
             (Some(index), _) => draft.set(&at.at(index), entry.clone()),
             // The mark stays last.
             (None, Some(mark)) => draft.insert(at, mark, entry.clone()),

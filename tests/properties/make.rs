@@ -156,11 +156,20 @@ fn options() -> impl Strategy<Value = Value> {
     ];
     let version = of(prop::sample::select(vec!["v1", "v2", "v3"]));
     let env = of(vec(prop::sample::select(vec!["TZ", "RAY_USE_TLS", "KUBERAY_CRD_VER"]), 0..4));
-    (resources, version, env, of(Just("registry.example/as:1"))).prop_map(
-        |(resources, version, env, image)| {
+    let mounts = prop_oneof![
+        3 => Just(Value::Null),
+        1 => Just(json!([{"name": "no-path"}, {"name": "no-path"}, 7])),
+        1 => Just(json!([{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/a"}])),
+        1 => Just(json!([{"name": "mine", "mountPath": "/tmp/ray/"}])),
+    ];
+    (resources, version, env, of(Just("registry.example/as:1")), mounts).prop_map(
+        |(resources, version, env, image, mounts)| {
             let mut map = Map::new();
             map.insert("futureKnob".into(), json!(3));
             map.insert("resources".into(), resources);
+            if !mounts.is_null() {
+                map.insert("volumeMounts".into(), mounts);
+            }
             if let Some(version) = version {
                 map.insert("version".into(), json!(version));
             }
