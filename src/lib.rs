@@ -17,7 +17,9 @@
 
 pub mod admission;
 pub mod bounds;
+pub mod clock;
 pub mod dialect;
 pub mod inject;
 pub mod model;
 pub mod policy;
+pub mod telemetry;
