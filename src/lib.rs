@@ -23,3 +23,4 @@ pub mod inject;
 pub mod model;
 pub mod policy;
 pub mod telemetry;
+pub mod tls;
