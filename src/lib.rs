@@ -19,6 +19,7 @@ pub mod admission;
 pub mod bounds;
 pub mod clock;
 pub mod dialect;
+pub mod http;
 pub mod inject;
 pub mod model;
 pub mod policy;
