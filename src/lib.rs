@@ -11,6 +11,7 @@
 //! | [`inject`] | the autoscaler sidecar, put in, kept, taken out |
 //! | [`policy`] | the rule catalogue and the rules beside the invariant |
 //! | [`admission`] | one review: gate, actor, phases, patch, answer |
+//! | [`registration`] | the webhook configurations that send reviews here |
 //!
 //! The shell feeds it: [`tls`] and [`http`] serve, [`cli`] reads files and clusters.
 //! A module imports only from modules above it in this list; `tests/architecture.rs` holds that.
@@ -23,5 +24,6 @@ pub mod http;
 pub mod inject;
 pub mod model;
 pub mod policy;
+pub mod registration;
 pub mod telemetry;
 pub mod tls;
