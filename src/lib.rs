@@ -13,11 +13,13 @@
 //! | [`admission`] | one review: gate, actor, phases, patch, answer |
 //! | [`registration`] | the webhook configurations that send reviews here |
 //!
-//! The shell feeds it: [`tls`] and [`http`] serve, [`cli`] reads files and clusters.
+//! The shell feeds it: [`clock`] and [`telemetry`] are its senses, [`tls`] and [`http`] serve,
+//! [`cli`] reads files and clusters. Of [`tls`], `issue` is pure too.
 //! A module imports only from modules above it in this list; `tests/architecture.rs` holds that.
 
 pub mod admission;
 pub mod bounds;
+pub mod cli;
 pub mod clock;
 pub mod dialect;
 pub mod http;
