@@ -6,6 +6,7 @@
 //! | [`capacity`] | how many reviews, and how many bytes of them, are under way |
 //! | [`deadline`] | how long this call may take |
 //! | [`decision`] | one log line per review |
+//! | [`intake`] | the body, within bounds |
 //! | [`ops`] | `/livez` and `/readyz` |
 //!
 //! [`router`] is all that the server needs; tests call it without one.
@@ -14,6 +15,7 @@ mod admission;
 mod capacity;
 mod deadline;
 mod decision;
+mod intake;
 pub mod ops;
 
 use std::sync::Arc;
@@ -112,14 +114,16 @@ async fn readyz(State(app): State<Arc<App>>, request: Request) -> Response {
     app.readiness.answer(request.uri().query())
 }
 
-async fn wrong_method() -> Response {
+async fn wrong_method(request: Request) -> Response {
+    intake::hear_out(request).await;
     text(
         StatusCode::METHOD_NOT_ALLOWED,
         "POST reviews to /mutate and /validate; GET /livez and /readyz",
     )
 }
 
-async fn not_found() -> Response {
+async fn not_found(request: Request) -> Response {
+    intake::hear_out(request).await;
     text(
         StatusCode::NOT_FOUND,
         "nothing here; raywarden answers /mutate, /validate, /livez and /readyz",

@@ -58,7 +58,6 @@ struct CertificateArgs {
         long,
         env = "RAYWARDEN_TLS_CERT",
         requires = "tls_key",
-        required_unless_present = "dev_cert_dir",
         value_name = "FILE"
     )]
     tls_cert: Option<PathBuf>,

@@ -14,14 +14,13 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 
-use super::capacity::MAX_BODY;
+use super::capacity::Turn;
+use super::intake::{self, Fault, MAX_BODY};
 use super::{App, deadline, decision, text};
 use crate::admission::wire::{self, WireError};
 use crate::admission::{Phase, Review};
-use crate::telemetry::chain;
 
 /// Above this size a review leaves the threads that serve connections: it may take milliseconds.
 const LARGE: usize = 256 * 1024;
@@ -36,26 +35,20 @@ pub(super) async fn handle(app: Arc<App>, phase: Phase, request: Request) -> Res
 async fn answer(app: Arc<App>, phase: Phase, request: Request) -> Result<Vec<u8>, Refusal> {
     let deadline = Instant::now() + deadline::of(request.uri().query(), app.limits.deadline);
     let length = declared_length(&request);
-    if length.is_some_and(|length| length > MAX_BODY) {
-        return Err(Refusal::TooLong);
-    }
-    let turn = app.capacity.take(length).ok_or(Refusal::Busy)?;
-    let body = timeout_at(deadline, read(request.into_body()))
-        .await
-        .map_err(|_| Refusal::TooSlow)??;
-    if body.len() <= LARGE {
-        return judge(&app, phase, &body);
-    }
-    // The turn goes along: a review that outlives its deadline still takes its room.
-    let work = tokio::task::spawn_blocking(move || {
-        let outcome = judge(&app, phase, &body);
-        drop(turn);
-        outcome
-    });
-    match timeout_at(deadline, work).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(Refusal::Bug { uid: None }),
-        Err(_) => Err(Refusal::Late),
+    let mut body = request.into_body();
+    match admit(&app, length, &mut body, deadline).await {
+        Ok((turn, bytes)) if bytes.len() <= LARGE => {
+            let outcome = judge(&app, phase, &bytes);
+            drop(turn);
+            outcome
+        }
+        Ok((turn, bytes)) => judge_elsewhere(app, phase, bytes, turn, deadline).await,
+        Err(refusal) => {
+            if !matches!(refusal, Refusal::TooSlow) {
+                intake::discard(&mut body).await;
+            }
+            Err(refusal)
+        }
     }
 }
 
@@ -69,11 +62,42 @@ fn declared_length(request: &Request) -> Option<usize> {
         .ok()
 }
 
-async fn read(body: Body) -> Result<Bytes, Refusal> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
-        Err(error) => Err(Refusal::Broken(chain(&*error))),
+/// Room first, then the body: what waits outside takes no memory.
+async fn admit(
+    app: &App,
+    length: Option<usize>,
+    body: &mut Body,
+    deadline: Instant,
+) -> Result<(Turn, Bytes), Refusal> {
+    if length.is_some_and(|length| length > MAX_BODY) {
+        return Err(Refusal::TooLong);
+    }
+    let turn = app.capacity.take(length).ok_or(Refusal::Busy)?;
+    match timeout_at(deadline, intake::read(body)).await {
+        Ok(Ok(bytes)) => Ok((turn, bytes)),
+        Ok(Err(Fault::TooLong)) => Err(Refusal::TooLong),
+        Ok(Err(Fault::Broken(reason))) => Err(Refusal::Broken(reason)),
+        Err(_) => Err(Refusal::TooSlow),
+    }
+}
+
+/// The turn goes along: a review that outlives its deadline still takes its room.
+async fn judge_elsewhere(
+    app: Arc<App>,
+    phase: Phase,
+    body: Bytes,
+    turn: Turn,
+    deadline: Instant,
+) -> Result<Vec<u8>, Refusal> {
+    let work = tokio::task::spawn_blocking(move || {
+        let outcome = judge(&app, phase, &body);
+        drop(turn);
+        outcome
+    });
+    match timeout_at(deadline, work).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(Refusal::Bug { uid: None }),
+        Err(_) => Err(Refusal::Late),
     }
 }
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The largest body that is read. API servers refuse objects above 3 MiB; a review holds two.
-pub(super) const MAX_BODY: usize = 7 * 1024 * 1024;
+use super::intake::MAX_BODY;
 
 /// Bodies in memory at one time, in KiB.
 const KIBIBYTES: u32 = 64 * 1024;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PublicKeyData as _,
 };
 use time::OffsetDateTime;
 
@@ -45,6 +45,9 @@ pub enum IssueError {
     /// The authority's PEM cannot be used.
     #[error("failed to read the authority")]
     BadAuthority(#[source] rcgen::Error),
+    /// The authority's certificate and somebody else's key.
+    #[error("the key of the authority does not belong to its certificate")]
+    ForeignKey,
     /// The authority has ended, or ends before the leaf would begin.
     #[error("the authority ended at {0}")]
     AuthorityEnded(Timestamp),
@@ -87,7 +90,8 @@ pub fn leaf(
     if let Some(bad) = names.iter().find(|name| !is_name(name)) {
         return Err(IssueError::BadName(bad.clone()));
     }
-    let last = ends(authority)?;
+    let signer = KeyPair::from_pem(&authority.key).map_err(IssueError::BadAuthority)?;
+    let last = inspect(authority, &signer)?;
     if last <= now {
         return Err(IssueError::AuthorityEnded(last));
     }
@@ -99,7 +103,6 @@ pub fn leaf(
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let signer = KeyPair::from_pem(&authority.key).map_err(IssueError::BadAuthority)?;
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, signer)
         .map_err(IssueError::BadAuthority)?;
     let key = KeyPair::generate().map_err(IssueError::Signing)?;
@@ -127,12 +130,15 @@ pub fn is_name(text: &str) -> bool {
     text.parse::<std::net::IpAddr>().is_ok() || (text.len() <= 253 && host.split('.').all(label))
 }
 
-/// When a certificate ends.
-fn ends(issued: &Issued) -> Result<Timestamp, IssueError> {
+/// When an authority ends, if `key` is its own.
+fn inspect(authority: &Issued, key: &KeyPair) -> Result<Timestamp, IssueError> {
     let bad = || IssueError::BadAuthority(rcgen::Error::CouldNotParseCertificate);
-    let (_, pem) =
-        x509_parser::pem::parse_x509_pem(issued.certificate.as_bytes()).map_err(|_| bad())?;
+    let pem = authority.certificate.as_bytes();
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem).map_err(|_| bad())?;
     let certificate = pem.parse_x509().map_err(|_| bad())?;
+    if certificate.public_key().raw != key.subject_public_key_info() {
+        return Err(IssueError::ForeignKey);
+    }
     Timestamp::from_second(certificate.validity().not_after.timestamp()).map_err(|_| bad())
 }
 

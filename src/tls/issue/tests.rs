@@ -137,3 +137,14 @@ fn a_key_is_never_printed_by_debug() {
     let ca = authority(noon(), "raywarden", DAY).unwrap();
     assert!(!format!("{ca:?}").contains("PRIVATE KEY"));
 }
+
+#[test]
+fn an_authority_with_another_ones_key_signs_nothing() {
+    let mut ca = authority(noon(), "raywarden", DAY).unwrap();
+    ca.key = authority(noon(), "raywarden", DAY).unwrap().key;
+    let error = leaf(noon(), &ca, &names(&["raywarden.example"]), DAY).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the key of the authority does not belong to its certificate"
+    );
+}
