@@ -11,13 +11,21 @@
 //! | [`inject`] | the autoscaler sidecar, put in, kept, taken out |
 //! | [`policy`] | the rule catalogue and the rules beside the invariant |
 //! | [`admission`] | one review: gate, actor, phases, patch, answer |
+//! | [`registration`] | the webhook configurations that send reviews here |
 //!
-//! The shell feeds it: [`tls`] and [`http`] serve, [`cli`] reads files and clusters.
+//! The shell feeds it: [`clock`] and [`telemetry`] are its senses, [`tls`] and [`http`] serve,
+//! [`cli`] reads files and clusters. Of [`tls`], `issue` is pure too.
 //! A module imports only from modules above it in this list; `tests/architecture.rs` holds that.
 
 pub mod admission;
 pub mod bounds;
+pub mod cli;
+pub mod clock;
 pub mod dialect;
+pub mod http;
 pub mod inject;
 pub mod model;
 pub mod policy;
+pub mod registration;
+pub mod telemetry;
+pub mod tls;

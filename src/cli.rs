@@ -1,0 +1,92 @@
+//! The command line: what `raywarden COMMAND` does, its output and its exit code.
+//!
+//! Exit codes: 0 done, 1 a negative verdict of a command that judges, 2 wrong usage, unreadable
+//! input, or no way to begin.
+
+pub mod generate;
+pub mod output;
+pub mod serve;
+pub mod settings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Kubernetes admission webhook and companion controller for Ray clusters.
+#[derive(Debug, Parser)]
+#[command(
+    name = "raywarden",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the admission webhook
+    Serve(Box<serve::ServeArgs>),
+    /// Write manifests and certificates
+    Generate(generate::GenerateArgs),
+}
+
+/// What a command that ran to its end found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done, or nothing wrong.
+    Good,
+    /// Something was denied or found wanting.
+    Bad,
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<Verdict> {
+        match self.command {
+            Command::Serve(args) => serve::run(*args),
+            Command::Generate(args) => generate::run(args),
+        }
+    }
+}
+
+/// Parses the process's arguments, runs, says what went wrong, and tells the exit code.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => exit_code(cli.run()),
+        Err(usage) => {
+            // To stdout and 0 for `--help`, to stderr and 2 for a mistake; a reader that has gone
+            // away is no failure.
+            let _ = usage.print();
+            ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+fn exit_code(result: anyhow::Result<Verdict>) -> ExitCode {
+    match result {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::from(1),
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

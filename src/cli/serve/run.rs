@@ -1,0 +1,192 @@
+//! Puts the pieces of `serve` together and watches the signals.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{BoundArgs, LogArgs, ServeArgs};
+use crate::cli::Verdict;
+use crate::http::ops::Readiness;
+use crate::http::{self, App, Snapshot};
+use crate::tls::accept::{self, Door};
+use crate::tls::resolver::Resolver;
+use crate::{clock, telemetry, tls};
+
+/// For blocking reviews that outlived their connections.
+const LAST: Duration = Duration::from_secs(1);
+
+/// Large reviews at one time; further ones wait, with their deadline running.
+const BLOCKING_THREADS: usize = 16;
+
+pub(super) fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
+    let LogArgs { log_format, log } = &args.log;
+    telemetry::install(*log_format, EnvFilter::try_new(log)?)?;
+    telemetry::log_panics();
+    let runtime = runtime()?;
+    let result = runtime.block_on(serve(args));
+    runtime.shutdown_timeout(LAST);
+    result
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .context("failed to start the runtime")
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
+    let ServeArgs {
+        listen,
+        certificate,
+        settings,
+        bounds,
+        log: _,
+    } = args;
+    let mut signals = Signals::install()?;
+    // First of all: a second start on a used port must not touch the files of the first.
+    let listener = bind(listen).await?;
+    let address = listener
+        .local_addr()
+        .context("failed to read the listener's address")?;
+    let reloader = certificate.reloader()?;
+    let resolver = reloader.resolver();
+    let readiness =
+        Arc::new(Readiness::default().with("certificate", certificate_check(&resolver)));
+    let snapshot = Snapshot {
+        settings: settings.settings(),
+        policies: settings.policies(),
+    };
+    let app = Arc::new(App::new(snapshot, bounds.http(), Arc::clone(&readiness)));
+    let door = Door::new(
+        listener,
+        tls::server_config(Arc::clone(&resolver)),
+        bounds.tls(),
+    );
+
+    let stop = CancellationToken::new();
+    let reload = Arc::new(Notify::new());
+    let serving = tokio::spawn(door.serve(http::router(app), stop.clone()));
+    tokio::spawn(reloader.run(
+        certificate.tls_reload_interval,
+        Arc::clone(&reload),
+        stop.clone(),
+    ));
+    announce(address, &resolver);
+
+    signals.until_end(&reload).await;
+    tracing::info!(delay = ?bounds.shutdown_delay, "told to end: not ready from now on");
+    readiness.drain();
+    signals.again_or(bounds.shutdown_delay, &reload).await;
+    stop.cancel();
+    let drained = serving.await.context("the accept loop failed")?;
+    if drained.cut == 0 {
+        tracing::info!("drained: every call is answered");
+    } else {
+        tracing::warn!(
+            connections = drained.cut,
+            "cut what was left after the drain timeout"
+        );
+    }
+    Ok(Verdict::Good)
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    accept::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::AddrInUse => ": another process holds this port; choose one with --listen",
+            ErrorKind::PermissionDenied => {
+                ": ports below 1024 need a privilege; choose one with --listen"
+            }
+            _ => "",
+        };
+        anyhow::Error::new(error).context(format!("failed to listen on {address}{hint}"))
+    })
+}
+
+fn certificate_check(
+    resolver: &Arc<Resolver>,
+) -> impl Fn() -> http::ops::Finding + Send + Sync + use<> {
+    let resolver = Arc::clone(resolver);
+    move || {
+        let facts = resolver.facts();
+        match facts.fault(clock::now()) {
+            Some(fault) => Err(fault),
+            None => Ok(format!("{} ends at {}", facts.fingerprint, facts.not_after)),
+        }
+    }
+}
+
+fn announce(address: SocketAddr, resolver: &Resolver) {
+    let facts = resolver.facts();
+    tracing::info!(
+        %address,
+        version = env!("CARGO_PKG_VERSION"),
+        fingerprint = facts.fingerprint,
+        not_after = %facts.not_after,
+        names = facts.names.join(","),
+        "serving"
+    );
+}
+
+impl BoundArgs {
+    fn tls(&self) -> accept::Limits {
+        accept::Limits {
+            connections: self.max_connections,
+            handshake: self.handshake_timeout,
+            headers: self.header_timeout,
+            drain: self.drain_timeout,
+        }
+    }
+
+    fn http(&self) -> http::Limits {
+        http::Limits {
+            deadline: self.review_deadline,
+            concurrent: self.max_concurrent_reviews,
+        }
+    }
+}
+
+/// The signals that a server answers.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn install() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("failed to listen to signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the end, passing on hang-ups.
+    async fn until_end(&mut self, reload: &Notify) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reload.notify_one(),
+            }
+        }
+    }
+
+    /// Waits for the delay, or for a second demand to end.
+    async fn again_or(&mut self, delay: Duration, reload: &Notify) {
+        let _ = tokio::time::timeout(delay, self.until_end(reload)).await;
+    }
+}

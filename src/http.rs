@@ -1,0 +1,155 @@
+//! What is said over a connection.
+//!
+//! | file | role |
+//! | --- | --- |
+//! | [`admission`] | bytes -> `Review` -> snapshot -> the pure core -> AdmissionReview bytes |
+//! | [`capacity`] | how many reviews, and how many bytes of them, are under way |
+//! | [`deadline`] | how long this call may take |
+//! | [`decision`] | one log line per review |
+//! | [`intake`] | the body, within bounds |
+//! | [`ops`] | `/livez` and `/readyz` |
+//!
+//! [`router`] is all that the server needs; tests call it without one.
+
+mod admission;
+mod capacity;
+mod deadline;
+mod decision;
+mod intake;
+pub mod ops;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode, Version};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+
+use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
+use capacity::Capacity;
+use ops::Readiness;
+
+/// What the rules read; swapped as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The installation's settings.
+    pub settings: Settings,
+    /// The compiled policies.
+    pub policies: PolicySet,
+}
+
+/// The pure core, as a value: tests put another in its place.
+pub type Engine = fn(&Settings, &PolicySet, Phase, &Review) -> Answer;
+
+/// Bounds of the review path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the headers of a call to its answer; a shorter timeout of the caller wins.
+    pub deadline: Duration,
+    /// Reviews under way at one time; one more is turned away.
+    pub concurrent: usize,
+}
+
+/// Everything that a request needs.
+pub struct App {
+    snapshot: ArcSwap<Snapshot>,
+    engine: Engine,
+    limits: Limits,
+    capacity: Capacity,
+    readiness: Arc<Readiness>,
+}
+
+impl App {
+    /// An application that judges with the real core.
+    pub fn new(snapshot: Snapshot, limits: Limits, readiness: Arc<Readiness>) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            engine: review,
+            limits,
+            capacity: Capacity::new(limits.concurrent),
+            readiness,
+        }
+    }
+
+    /// The same with another core.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Judges by `snapshot` from the next review on.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+}
+
+/// The routes of the webhook.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/mutate", post(mutate))
+        .route("/validate", post(validate))
+        .route("/livez", get(ops::livez))
+        .route("/readyz", get(readyz))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(not_found)
+        .layer(from_fn_with_state(Arc::clone(&app), last_on_its_connection))
+        .with_state(app)
+}
+
+async fn mutate(State(app): State<Arc<App>>, request: Request) -> Response {
+    admission::handle(app, Phase::Mutate, request).await
+}
+
+async fn validate(State(app): State<Arc<App>>, request: Request) -> Response {
+    admission::handle(app, Phase::Validate, request).await
+}
+
+async fn readyz(State(app): State<Arc<App>>, request: Request) -> Response {
+    app.readiness.answer(request.uri().query())
+}
+
+async fn wrong_method(request: Request) -> Response {
+    intake::hear_out(request).await;
+    text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "POST reviews to /mutate and /validate; GET /livez and /readyz",
+    )
+}
+
+async fn not_found(request: Request) -> Response {
+    intake::hear_out(request).await;
+    text(
+        StatusCode::NOT_FOUND,
+        "nothing here; raywarden answers /mutate, /validate, /livez and /readyz",
+    )
+}
+
+/// While draining, HTTP/1.1 clients are told to come back on another connection, which reaches
+/// another replica: closing a kept connection later could meet a call on its way. HTTP/2 has
+/// GOAWAY for this.
+async fn last_on_its_connection(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let old = request.version() < Version::HTTP_2;
+    let mut response = next.run(request).await;
+    if old && app.readiness.is_draining() {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn text(status: StatusCode, message: impl Into<String>) -> Response {
+    let mut message = message.into();
+    message.push('\n');
+    (status, message).into_response()
+}

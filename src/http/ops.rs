@@ -1,0 +1,91 @@
+//! `/livez`: the process answers. `/readyz`: traffic is welcome, or why not.
+//!
+//! Readiness is a list of named checks, each a function that looks at the state of the moment. A
+//! process that drains is alive and not ready.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::text;
+
+/// What a check finds: a word about the good state, or the reason against it.
+pub type Finding = Result<String, String>;
+
+type Check = Box<dyn Fn() -> Finding + Send + Sync>;
+
+/// Whether traffic is welcome.
+#[derive(Default)]
+pub struct Readiness {
+    checks: Vec<(&'static str, Check)>,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// The same with one more check.
+    #[must_use]
+    pub fn with(
+        mut self,
+        name: &'static str,
+        check: impl Fn() -> Finding + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push((name, Box::new(check)));
+        self
+    }
+
+    /// From now on not ready: the process is about to end.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process is about to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    fn findings(&self) -> Vec<(&'static str, Finding)> {
+        let shutdown = if self.is_draining() {
+            Err("draining: the process is about to end".to_owned())
+        } else {
+            Ok("serving".to_owned())
+        };
+        let checks = self.checks.iter().map(|(name, check)| (*name, check()));
+        std::iter::once(("shutdown", shutdown))
+            .chain(checks)
+            .collect()
+    }
+
+    pub(super) fn answer(&self, query: Option<&str>) -> Response {
+        let findings = self.findings();
+        let ready = findings.iter().all(|(_, finding)| finding.is_ok());
+        let verbose = query.is_some_and(|query| {
+            query
+                .split('&')
+                .any(|pair| pair.split('=').next() == Some("verbose"))
+        });
+        let status = if ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        if ready && !verbose {
+            return text(status, "ok");
+        }
+        let mut page = String::new();
+        for (name, finding) in &findings {
+            match finding {
+                Ok(word) if verbose => _ = writeln!(page, "[+] {name}: {word}"),
+                Ok(_) => {}
+                Err(reason) => _ = writeln!(page, "[-] {name}: {reason}"),
+            }
+        }
+        page.push_str(if ready { "ready" } else { "not ready" });
+        text(status, page)
+    }
+}
+
+pub(super) async fn livez() -> Response {
+    text(StatusCode::OK, "ok")
+}

@@ -1,0 +1,179 @@
+//! The two webhook configurations, as objects.
+//!
+//! Pure: where the webhook is and who is a machine come in, JSON goes out. Every request that the
+//! rules select and that touches no object under deletion matches exactly one mutating entry (of
+//! the kinds that are mutated) and exactly one validating entry: `people` and `machines` carry one
+//! condition and its negation.
+//!
+//! Failure policies: mutation and the entry of machines never block, because Ray's v1 autoscaler
+//! dies on its sixth refused patch and an operator that is refused stops; people are let through
+//! too until the administrator says otherwise.
+
+mod conditions;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::admission::settings::Accounts;
+
+/// The name of both configurations.
+pub const NAME: &str = "raywarden";
+
+/// Where API servers reach the webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A Service in the cluster, port 443.
+    Service {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A base URL without path, for an API server that runs beside the webhook.
+    Url(String),
+}
+
+/// What a registration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Where the webhook is.
+    pub endpoint: Endpoint,
+    /// PEM of the authorities that sign its certificate. Without it somebody else fills the field.
+    pub ca_bundle: Option<String>,
+    /// `NAMESPACE/CERTIFICATE` for cert-manager's injector, the one writer of `caBundle` then.
+    pub inject_ca_from: Option<String>,
+    /// People's writes fail when nobody answers.
+    pub strict: bool,
+    /// Who is a machine.
+    pub accounts: Accounts,
+}
+
+impl Registration {
+    /// The `MutatingWebhookConfiguration`.
+    pub fn mutating(&self) -> Value {
+        let conditions = [conditions::not_being_deleted()];
+        let mut entry = self.entry(
+            "mutate.raywarden.io",
+            "/mutate",
+            "Ignore",
+            &clusters(),
+            &conditions,
+        );
+        set(&mut entry, "reinvocationPolicy", "IfNeeded");
+        self.configuration("MutatingWebhookConfiguration", &[entry])
+    }
+
+    /// The `ValidatingWebhookConfiguration`.
+    pub fn validating(&self) -> Value {
+        let rules: Vec<Value> = clusters().into_iter().chain([parents()]).collect();
+        let entry = |name: &str, failure: &str, who: Value| {
+            let conditions = [conditions::not_being_deleted(), who];
+            self.entry(name, "/validate", failure, &rules, &conditions)
+        };
+        let people = if self.strict { "Fail" } else { "Ignore" };
+        let entries = [
+            entry(
+                "people.validate.raywarden.io",
+                people,
+                conditions::people(&self.accounts),
+            ),
+            entry(
+                "machines.validate.raywarden.io",
+                "Ignore",
+                conditions::machines(&self.accounts),
+            ),
+        ];
+        self.configuration("ValidatingWebhookConfiguration", &entries)
+    }
+
+    fn configuration(&self, kind: &str, webhooks: &[Value]) -> Value {
+        let mut metadata = json!({
+            "name": NAME,
+            "labels": {"app.kubernetes.io/name": NAME, "app.kubernetes.io/component": "webhook"},
+        });
+        if let Some(certificate) = &self.inject_ca_from {
+            set(
+                &mut metadata,
+                "annotations",
+                json!({"cert-manager.io/inject-ca-from": certificate}),
+            );
+        }
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": metadata,
+            "webhooks": webhooks,
+        })
+    }
+
+    fn entry(
+        &self,
+        name: &str,
+        path: &str,
+        failure_policy: &str,
+        rules: &[Value],
+        conditions: &[Value],
+    ) -> Value {
+        json!({
+            "name": name,
+            "clientConfig": self.client_config(path),
+            "rules": rules,
+            "matchPolicy": "Equivalent",
+            "matchConditions": conditions,
+            "failurePolicy": failure_policy,
+            "sideEffects": "None",
+            "timeoutSeconds": 5,
+            "admissionReviewVersions": ["v1"],
+        })
+    }
+
+    fn client_config(&self, path: &str) -> Value {
+        let mut config = match &self.endpoint {
+            Endpoint::Service { namespace, name } => json!({
+                "service": {"namespace": namespace, "name": name, "path": path, "port": 443},
+            }),
+            Endpoint::Url(base) => json!({"url": format!("{}{path}", base.trim_end_matches('/'))}),
+        };
+        if let Some(pem) = &self.ca_bundle {
+            set(&mut config, "caBundle", STANDARD.encode(pem));
+        }
+        config
+    }
+}
+
+fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value.into());
+    }
+}
+
+/// Ray clusters of both dialects. `ray.io/v1alpha1` is converted and reaches the rule for v1.
+fn clusters() -> Vec<Value> {
+    vec![
+        rule("ray.io", "v1", &["rayclusters"]),
+        rule(
+            "distributed-compute.dominodatalab.com",
+            "v1alpha1",
+            &["rayclusters"],
+        ),
+    ]
+}
+
+/// Objects that hold a cluster's spec.
+fn parents() -> Value {
+    rule("ray.io", "v1", &["rayjobs", "rayservices", "raycronjobs"])
+}
+
+fn rule(group: &str, version: &str, resources: &[&str]) -> Value {
+    json!({
+        "apiGroups": [group],
+        "apiVersions": [version],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": resources,
+        "scope": "Namespaced",
+    })
+}
+
+#[cfg(test)]
+mod tests;
