@@ -141,9 +141,7 @@ async fn last_on_its_connection(
     let old = request.version() < Version::HTTP_2;
     let mut response = next.run(request).await;
     if old && app.readiness.is_draining() {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -53,13 +53,8 @@ impl Registration {
     /// The `MutatingWebhookConfiguration`.
     pub fn mutating(&self) -> Value {
         let conditions = [conditions::not_being_deleted()];
-        let mut entry = self.entry(
-            "mutate.raywarden.io",
-            "/mutate",
-            "Ignore",
-            &clusters(),
-            &conditions,
-        );
+        let mut entry =
+            self.entry("mutate.raywarden.io", "/mutate", "Ignore", &clusters(), &conditions);
         set(&mut entry, "reinvocationPolicy", "IfNeeded");
         self.configuration("MutatingWebhookConfiguration", &[entry])
     }
@@ -73,16 +68,8 @@ impl Registration {
         };
         let people = if self.strict { "Fail" } else { "Ignore" };
         let entries = [
-            entry(
-                "people.validate.raywarden.io",
-                people,
-                conditions::people(&self.accounts),
-            ),
-            entry(
-                "machines.validate.raywarden.io",
-                "Ignore",
-                conditions::machines(&self.accounts),
-            ),
+            entry("people.validate.raywarden.io", people, conditions::people(&self.accounts)),
+            entry("machines.validate.raywarden.io", "Ignore", conditions::machines(&self.accounts)),
         ];
         self.configuration("ValidatingWebhookConfiguration", &entries)
     }
@@ -152,11 +139,7 @@ fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
 fn clusters() -> Vec<Value> {
     vec![
         rule("ray.io", "v1", &["rayclusters"]),
-        rule(
-            "distributed-compute.dominodatalab.com",
-            "v1alpha1",
-            &["rayclusters"],
-        ),
+        rule("distributed-compute.dominodatalab.com", "v1alpha1", &["rayclusters"]),
     ]
 }
 

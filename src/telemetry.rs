@@ -36,9 +36,7 @@ impl LogFormat {
 /// Installs the log writer of this process; once.
 pub fn install(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
     let terminal = std::io::stderr().is_terminal();
-    let lines = Subscriber::builder()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let lines = Subscriber::builder().with_env_filter(filter).with_writer(std::io::stderr);
     if format.is_json(terminal) {
         lines
             .json()
@@ -55,10 +53,7 @@ pub fn install(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError>
 /// Panics become log lines that name the place and nothing else: the payload may quote an object.
 pub fn log_panics() {
     panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a bug: code panicked");
     }));
 }

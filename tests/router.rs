@@ -15,10 +15,7 @@ use raywarden::http::{App, Engine, Limits, Snapshot, router};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-const LIMITS: Limits = Limits {
-    deadline: Duration::from_secs(2),
-    concurrent: 8,
-};
+const LIMITS: Limits = Limits { deadline: Duration::from_secs(2), concurrent: 8 };
 
 fn app() -> App {
     App::new(Snapshot::default(), LIMITS, Arc::new(Readiness::default()))
@@ -64,23 +61,13 @@ fn pod(uid: &str, name: &str) -> Value {
 }
 
 fn answer(review: &Review) -> Answer {
-    raywarden::admission::review(
-        &Settings::default(),
-        &PolicySet::default(),
-        Phase::Mutate,
-        review,
-    )
+    raywarden::admission::review(&Settings::default(), &PolicySet::default(), Phase::Mutate, review)
 }
 
 #[tokio::test]
 async fn a_review_is_answered_with_its_own_uid_whatever_the_query() {
     let router = with_engine(review);
-    for path in [
-        "/mutate",
-        "/validate",
-        "/mutate?timeout=10s",
-        "/validate?timeout=1s&x=y",
-    ] {
+    for path in ["/mutate", "/validate", "/mutate?timeout=10s", "/validate?timeout=1s&x=y"] {
         let (status, body) = call(&router, post(path, pod("u-1", "a").to_string())).await;
         assert_eq!(status, StatusCode::OK);
         let body: Value = serde_json::from_str(&body).unwrap();
@@ -103,10 +90,7 @@ async fn what_is_no_review_is_refused_with_the_field_that_is_wrong() {
         (String::new(), "the body is not JSON"),
         ("[]".to_owned(), "kind"),
         ("{}".to_owned(), "kind must be AdmissionReview"),
-        (
-            old_version.to_string(),
-            "apiVersion must be admission.k8s.io/v1",
-        ),
+        (old_version.to_string(), "apiVersion must be admission.k8s.io/v1"),
         (no_uid.to_string(), "request.uid"),
     ] {
         let (status, message) = call(&router, post("/validate", body)).await;
@@ -133,9 +117,7 @@ async fn a_body_above_the_cap_is_refused_announced_or_not() {
     let router = with_engine(review);
     let big = vec![b' '; 7 * 1024 * 1024 + 1];
     let mut announced = post("/mutate", big.clone());
-    announced
-        .headers_mut()
-        .insert("content-length", big.len().into());
+    announced.headers_mut().insert("content-length", big.len().into());
     let pieces: Vec<_> = big
         .chunks(64 * 1024)
         .map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece)))
@@ -160,21 +142,15 @@ async fn a_body_at_the_cap_is_read() {
 #[tokio::test]
 async fn a_review_that_panics_fails_alone() {
     let router = with_engine(|_, _, _, review| {
-        assert_ne!(
-            review.name.as_deref(),
-            Some("boom"),
-            "a bug that quotes the object"
-        );
+        assert_ne!(review.name.as_deref(), Some("boom"), "a bug that quotes the object");
         answer(review)
     });
     let padding = " ".repeat(300 * 1024);
     for padding in ["", padding.as_str()] {
         let bad = format!("{}{padding}", pod("u-bad", "boom"));
         let good = format!("{}{padding}", pod("u-good", "calm"));
-        let (failed, served) = tokio::join!(
-            call(&router, post("/mutate", bad)),
-            call(&router, post("/mutate", good))
-        );
+        let (failed, served) =
+            tokio::join!(call(&router, post("/mutate", bad)), call(&router, post("/mutate", good)));
         assert_eq!(failed.0, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(failed.1.contains("a bug in raywarden") && !failed.1.contains("quotes"));
         assert_eq!(served.0, StatusCode::OK);
@@ -206,19 +182,13 @@ async fn a_large_review_that_takes_too_long_is_given_up() {
 
 #[tokio::test]
 async fn one_review_too_many_is_turned_away_at_once() {
-    let limits = Limits {
-        concurrent: 1,
-        ..LIMITS
-    };
+    let limits = Limits { concurrent: 1, ..LIMITS };
     let app = App::new(Snapshot::default(), limits, Arc::new(Readiness::default()));
     let router = router(Arc::new(app));
     let (first_half, second_half) = {
         let text = pod("u-slow", "a").to_string();
         let (first, second) = text.split_at(text.len() / 2);
-        (
-            Bytes::from(first.to_owned()),
-            Bytes::from(second.to_owned()),
-        )
+        (Bytes::from(first.to_owned()), Bytes::from(second.to_owned()))
     };
     let (finish, finished) = tokio::sync::oneshot::channel::<()>();
     let body = futures::stream::iter([Ok::<_, std::io::Error>(first_half)]).chain(
@@ -254,14 +224,8 @@ async fn a_new_snapshot_judges_the_next_review() {
         serde_json::from_str::<Value>(&body).unwrap()["response"]["allowed"].clone()
     };
     assert_eq!(allowed().await, true);
-    let settings = Settings {
-        scale_ceiling: Some(1),
-        ..Settings::default()
-    };
-    app.replace(Snapshot {
-        settings,
-        policies: PolicySet::default(),
-    });
+    let settings = Settings { scale_ceiling: Some(1), ..Settings::default() };
+    app.replace(Snapshot { settings, policies: PolicySet::default() });
     assert_eq!(allowed().await, false);
 }
 
@@ -275,27 +239,17 @@ async fn readiness_names_its_reasons_and_liveness_does_not_follow() {
             Ok("lasts".to_owned())
         }
     }));
-    let router = router(Arc::new(App::new(
-        Snapshot::default(),
-        LIMITS,
-        Arc::clone(&readiness),
-    )));
+    let router = router(Arc::new(App::new(Snapshot::default(), LIMITS, Arc::clone(&readiness))));
     let ready = async |path| call(&router, get(path)).await;
 
     assert_eq!(ready("/readyz").await, (StatusCode::OK, "ok\n".to_owned()));
     let (_, page) = ready("/readyz?verbose").await;
-    assert_eq!(
-        page,
-        "[+] shutdown: serving\n[+] certificate: lasts\nready\n"
-    );
+    assert_eq!(page, "[+] shutdown: serving\n[+] certificate: lasts\nready\n");
 
     BROKEN.store(true, Ordering::Relaxed);
     let (status, page) = ready("/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        page,
-        "[-] certificate: the certificate ended at noon\nnot ready\n"
-    );
+    assert_eq!(page, "[-] certificate: the certificate ended at noon\nnot ready\n");
 
     readiness.drain();
     let (_, page) = ready("/readyz").await;
@@ -306,18 +260,9 @@ async fn readiness_names_its_reasons_and_liveness_does_not_follow() {
 #[tokio::test]
 async fn while_draining_kept_connections_are_told_to_close() {
     let readiness = Arc::new(Readiness::default());
-    let router = router(Arc::new(App::new(
-        Snapshot::default(),
-        LIMITS,
-        Arc::clone(&readiness),
-    )));
-    let header = async || {
-        respond(&router, get("/livez"))
-            .await
-            .headers()
-            .get("connection")
-            .cloned()
-    };
+    let router = router(Arc::new(App::new(Snapshot::default(), LIMITS, Arc::clone(&readiness))));
+    let header =
+        async || respond(&router, get("/livez")).await.headers().get("connection").cloned();
     assert_eq!(header().await, None);
     readiness.drain();
     assert_eq!(header().await.unwrap(), "close");

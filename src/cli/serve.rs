@@ -54,21 +54,11 @@ pub struct ServeArgs {
 #[command(next_help_heading = "Certificate")]
 struct CertificateArgs {
     /// PEM file of the certificate chain, the server's own first
-    #[arg(
-        long,
-        env = "RAYWARDEN_TLS_CERT",
-        requires = "tls_key",
-        value_name = "FILE"
-    )]
+    #[arg(long, env = "RAYWARDEN_TLS_CERT", requires = "tls_key", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
 
     /// PEM file of its private key
-    #[arg(
-        long,
-        env = "RAYWARDEN_TLS_KEY",
-        requires = "tls_cert",
-        value_name = "FILE"
-    )]
+    #[arg(long, env = "RAYWARDEN_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
 
     /// How often the two files are compared with what is served
@@ -156,11 +146,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn above_zero(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text).map_err(|error: BadDuration| error.to_string())?;
-    if time.is_zero() {
-        Err("expected a time above zero".to_owned())
-    } else {
-        Ok(time)
-    }
+    if time.is_zero() { Err("expected a time above zero".to_owned()) } else { Ok(time) }
 }
 
 /// Within what a semaphore can count.
@@ -174,9 +160,9 @@ fn count(text: &str) -> Result<usize, String> {
 fn directives(text: &str) -> Result<String, String> {
     match EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "{error}; expected a level or directives such as info,decision=off"
-        )),
+        Err(error) => {
+            Err(format!("{error}; expected a level or directives such as info,decision=off"))
+        }
     }
 }
 

@@ -107,10 +107,7 @@ impl SettingsArgs {
             mode: mode.into(),
             inject_at: inject_at.into(),
             on_replicas_above_max: on_replicas_above_max.into(),
-            sidecar: SidecarSize {
-                cpu: sidecar_cpu,
-                memory: sidecar_memory,
-            },
+            sidecar: SidecarSize { cpu: sidecar_cpu, memory: sidecar_memory },
             former_sidecars: former_sidecar,
             max_replicas_cap,
             scale_ceiling,
@@ -120,22 +117,14 @@ impl SettingsArgs {
 
     /// The policies that the flags describe.
     pub fn policies(&self) -> PolicySet {
-        PolicySet {
-            strict: self.strict,
-        }
+        PolicySet { strict: self.strict }
     }
 }
 
 impl AccountArgs {
     /// The accounts that the flags describe.
     pub fn accounts(self) -> Accounts {
-        let Self {
-            kuberay,
-            kueue,
-            domino,
-            ourselves,
-            hpa,
-        } = self;
+        let Self { kuberay, kueue, domino, ourselves, hpa } = self;
         let usual = Accounts::default();
         let or = |given: Vec<String>, usual| if given.is_empty() { usual } else { given };
         Accounts {
@@ -212,13 +201,8 @@ fn is_namespace(text: &str) -> bool {
 }
 
 fn sidecar_size(text: &str) -> Result<SidecarSize, String> {
-    let (cpu, memory) = text
-        .split_once(',')
-        .ok_or("expected CPU,MEMORY such as 500m,512Mi")?;
-    Ok(SidecarSize {
-        cpu: quantity(cpu)?,
-        memory: quantity(memory)?,
-    })
+    let (cpu, memory) = text.split_once(',').ok_or("expected CPU,MEMORY such as 500m,512Mi")?;
+    Ok(SidecarSize { cpu: quantity(cpu)?, memory: quantity(memory)? })
 }
 
 /// A positive Kubernetes quantity, kept as it is spelled.

@@ -53,13 +53,7 @@ async fn answer(app: Arc<App>, phase: Phase, request: Request) -> Result<Vec<u8>
 }
 
 fn declared_length(request: &Request) -> Option<usize> {
-    request
-        .headers()
-        .get(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Room first, then the body: what waits outside takes no memory.
@@ -108,9 +102,7 @@ fn judge(app: &App, phase: Phase, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let snapshot = app.snapshot.load_full();
     guarded(Some(&review.uid), || {
         let answer = (app.engine)(&snapshot.settings, &snapshot.policies, phase, &review);
-        let bytes = wire::response(&review.uid, &answer)
-            .to_string()
-            .into_bytes();
+        let bytes = wire::response(&review.uid, &answer).to_string().into_bytes();
         decision::log(phase, &review, &answer, begun.elapsed());
         bytes
     })
@@ -118,9 +110,7 @@ fn judge(app: &App, phase: Phase, body: &[u8]) -> Result<Vec<u8>, Refusal> {
 
 /// Nothing that the core could leave half changed outlives the call.
 fn guarded<T>(uid: Option<&str>, work: impl FnOnce() -> T) -> Result<T, Refusal> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Refusal::Bug {
-        uid: uid.map(str::to_owned),
-    })
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Refusal::Bug { uid: uid.map(str::to_owned) })
 }
 
 /// Why a call gets no AdmissionReview.
@@ -171,25 +161,15 @@ impl Refusal {
 
     fn respond(self) -> Response {
         let (status, message) = (self.status(), self.message());
-        let uid = if let Self::Bug { uid } = &self {
-            uid.as_deref()
-        } else {
-            None
-        };
+        let uid = if let Self::Bug { uid } = &self { uid.as_deref() } else { None };
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(uid, reason = message, "a review failed");
         } else {
-            tracing::warn!(
-                status = status.as_u16(),
-                reason = message,
-                "a call got no review"
-            );
+            tracing::warn!(status = status.as_u16(), reason = message, "a call got no review");
         }
         let mut response = text(status, message);
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

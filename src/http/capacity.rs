@@ -40,9 +40,7 @@ impl Capacity {
         let kibibytes = u32::try_from(kibibytes).ok()?;
         Some(Turn {
             _review: Arc::clone(&self.reviews).try_acquire_owned().ok()?,
-            _kibibytes: Arc::clone(&self.kibibytes)
-                .try_acquire_many_owned(kibibytes)
-                .ok()?,
+            _kibibytes: Arc::clone(&self.kibibytes).try_acquire_many_owned(kibibytes).ok()?,
         })
     }
 }

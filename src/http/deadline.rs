@@ -25,10 +25,7 @@ mod tests {
         assert_eq!(of(None, ours), ours);
         assert_eq!(of(Some("timeout=10s"), ours), ours);
         assert_eq!(of(Some("timeout=2s"), ours), Duration::from_millis(1_800));
-        assert_eq!(
-            of(Some("dryRun=All&timeout=1s"), ours),
-            Duration::from_millis(900)
-        );
+        assert_eq!(of(Some("dryRun=All&timeout=1s"), ours), Duration::from_millis(900));
         for odd in ["timeout=", "timeout=soon", "timeout=0s", "", "&&"] {
             assert_eq!(of(Some(odd), ours), ours, "{odd}");
         }

@@ -41,8 +41,5 @@ fn rules<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
             ids.push(finding.rule);
         }
     }
-    ids.iter()
-        .map(|id| id.as_str())
-        .collect::<Vec<_>>()
-        .join(",")
+    ids.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(",")
 }

@@ -52,24 +52,16 @@ impl Readiness {
             Ok("serving".to_owned())
         };
         let checks = self.checks.iter().map(|(name, check)| (*name, check()));
-        std::iter::once(("shutdown", shutdown))
-            .chain(checks)
-            .collect()
+        std::iter::once(("shutdown", shutdown)).chain(checks).collect()
     }
 
     pub(super) fn answer(&self, query: Option<&str>) -> Response {
         let findings = self.findings();
         let ready = findings.iter().all(|(_, finding)| finding.is_ok());
         let verbose = query.is_some_and(|query| {
-            query
-                .split('&')
-                .any(|pair| pair.split('=').next() == Some("verbose"))
+            query.split('&').any(|pair| pair.split('=').next() == Some("verbose"))
         });
-        let status = if ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         if ready && !verbose {
             return text(status, "ok");
         }

@@ -31,32 +31,16 @@ pub(super) fn machines(accounts: &Accounts) -> Value {
 }
 
 fn is_machine(accounts: &Accounts) -> String {
-    let Accounts {
-        kuberay,
-        domino,
-        kueue,
-        ourselves,
-        hpa,
-        garbage_collector,
-    } = accounts;
+    let Accounts { kuberay, domino, kueue, ourselves, hpa, garbage_collector } = accounts;
     let all = [kuberay, domino, kueue, ourselves, hpa, garbage_collector];
-    let (patterns, names): (Vec<&String>, Vec<&String>) = all
-        .into_iter()
-        .flatten()
-        .partition(|name| name.contains('*'));
+    let (patterns, names): (Vec<&String>, Vec<&String>) =
+        all.into_iter().flatten().partition(|name| name.contains('*'));
     let mut ways = Vec::new();
     if !names.is_empty() {
-        let list: Vec<String> = names
-            .iter()
-            .map(|name| format!("  {}", quote(name)))
-            .collect();
+        let list: Vec<String> = names.iter().map(|name| format!("  {}", quote(name))).collect();
         ways.push(format!("{USER} in [\n{}\n]", list.join(",\n")));
     }
-    ways.extend(
-        patterns
-            .iter()
-            .map(|name| format!("{USER}.matches({})", quote(&regex(name)))),
-    );
+    ways.extend(patterns.iter().map(|name| format!("{USER}.matches({})", quote(&regex(name)))));
     ways.push(own_autoscaler());
     format!("has({USER}) && (\n{}\n)", ways.join(" ||\n"))
 }

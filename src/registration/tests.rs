@@ -31,9 +31,7 @@ fn matches(configuration: &Value, request: &Value) -> Vec<String> {
                 .iter()
                 .all(|condition| holds(condition["expression"].as_str().unwrap(), request))
     });
-    picked
-        .map(|entry| entry["name"].as_str().unwrap().to_owned())
-        .collect()
+    picked.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
 }
 
 fn selects(rules: &Value, request: &Value) -> bool {
@@ -67,11 +65,7 @@ fn holds(expression: &str, request: &Value) -> bool {
 
 fn request(kind: &str, operation: &str, user: &str, old: &Value) -> Value {
     let (group, version, resource) = match kind {
-        "Domino" => (
-            "distributed-compute.dominodatalab.com",
-            "v1alpha1",
-            "rayclusters".to_owned(),
-        ),
+        "Domino" => ("distributed-compute.dominodatalab.com", "v1alpha1", "rayclusters".to_owned()),
         kind => ("ray.io", "v1", format!("{}s", kind.to_lowercase())),
     };
     let kind = if kind == "Domino" { "RayCluster" } else { kind };
@@ -100,11 +94,8 @@ fn head(account: &str) -> Value {
 
 /// Old objects with every step of the path to the account absent once.
 fn shapes() -> Vec<Value> {
-    let mut shapes = vec![
-        Value::Null,
-        json!({"metadata": {"name": "c"}}),
-        old("c", &head("named")),
-    ];
+    let mut shapes =
+        vec![Value::Null, json!({"metadata": {"name": "c"}}), old("c", &head("named"))];
     for spec in [
         json!({}),
         json!({"headGroupSpec": {}}),
@@ -158,22 +149,12 @@ fn validator(kind: &str, user: &str, old: &Value) -> String {
 #[test]
 fn operators_and_the_clusters_own_autoscaler_are_machines() {
     let machines = "machines.validate.raywarden.io";
-    for names in [
-        Accounts::default().kuberay,
-        Accounts::default().ourselves,
-        Accounts::default().kueue,
-    ] {
+    for names in
+        [Accounts::default().kuberay, Accounts::default().ourselves, Accounts::default().kueue]
+    {
         for name in names {
-            assert_eq!(
-                validator("RayCluster", &name, &Value::Null),
-                machines,
-                "{name}"
-            );
-            assert_eq!(
-                validator("RayJob", &name, &old("j", &json!({}))),
-                machines,
-                "{name}"
-            );
+            assert_eq!(validator("RayCluster", &name, &Value::Null), machines, "{name}");
+            assert_eq!(validator("RayJob", &name, &old("j", &json!({}))), machines, "{name}");
         }
     }
     let long = format!("{}-{}", "a".repeat(5), "b".repeat(47));
@@ -182,24 +163,14 @@ fn operators_and_the_clusters_own_autoscaler_are_machines() {
         ("raywarden-c", old("c", &head("raywarden-c"))),
         ("raywarden-c", old("c", &json!({}))),
         ("c", old("c", &json!({}))),
-        (
-            &crate::dialect::kuberay::clipped_name(&long),
-            old(&long, &json!({})),
-        ),
+        (&crate::dialect::kuberay::clipped_name(&long), old(&long, &json!({}))),
         (
             &crate::dialect::kuberay::clipped_name(&format!("a1{}", "b".repeat(49))),
             old(&format!("a1{}", "b".repeat(49)), &json!({})),
         ),
-        (
-            &crate::model::names::own_account(&long),
-            old(&long, &json!({})),
-        ),
+        (&crate::model::names::own_account(&long), old(&long, &json!({}))),
     ] {
-        assert_eq!(
-            validator("RayCluster", &account(user), &old),
-            machines,
-            "{user}"
-        );
+        assert_eq!(validator("RayCluster", &account(user), &old), machines, "{user}");
     }
 }
 
@@ -215,14 +186,8 @@ fn everybody_else_is_people() {
     ] {
         assert_eq!(validator("RayCluster", &user, &cluster()), people, "{user}");
     }
-    assert_eq!(
-        validator("RayCluster", &account("named"), &Value::Null),
-        people
-    );
-    assert_eq!(
-        validator("RayJob", &account("j"), &old("j", &head("named"))),
-        people
-    );
+    assert_eq!(validator("RayCluster", &account("named"), &Value::Null), people);
+    assert_eq!(validator("RayJob", &account("j"), &old("j", &head("named"))), people);
     assert_eq!(validator("Domino", &account("c"), &cluster()), people);
 }
 
@@ -230,12 +195,7 @@ fn everybody_else_is_people() {
 fn a_pattern_of_accounts_reaches_every_namespace() {
     let mut registration = registration();
     registration.accounts.kuberay = vec!["system:serviceaccount:*:kuberay-operator".to_owned()];
-    let request = request(
-        "RayCluster",
-        "CREATE",
-        &account("kuberay-operator"),
-        &Value::Null,
-    );
+    let request = request("RayCluster", "CREATE", &account("kuberay-operator"), &Value::Null);
     let entry = matches(&registration.validating(), &request);
     assert_eq!(entry, ["machines.validate.raywarden.io"]);
 }
@@ -253,10 +213,7 @@ fn an_empty_list_of_accounts_still_compiles() {
         garbage_collector: none(),
     };
     let request = request("RayCluster", "CREATE", "jo", &Value::Null);
-    assert_eq!(
-        matches(&registration.validating(), &request),
-        ["people.validate.raywarden.io"]
-    );
+    assert_eq!(matches(&registration.validating(), &request), ["people.validate.raywarden.io"]);
 }
 
 #[test]
@@ -267,10 +224,7 @@ fn only_people_are_ever_refused_for_want_of_an_answer() {
         let (mutating, validating) = (registration.mutating(), registration.validating());
         for entry in webhooks(&mutating).iter().chain(webhooks(&validating)) {
             let is_people = entry["name"] == "people.validate.raywarden.io";
-            assert_eq!(
-                entry["failurePolicy"],
-                if is_people { people } else { "Ignore" }
-            );
+            assert_eq!(entry["failurePolicy"], if is_people { people } else { "Ignore" });
             assert_eq!(entry["timeoutSeconds"], 5);
             assert_eq!(entry["sideEffects"], "None");
             assert_eq!(entry["matchPolicy"], "Equivalent");
@@ -298,8 +252,5 @@ fn an_endpoint_is_a_service_or_a_url_and_has_one_writer_of_its_bundle() {
     );
     registration.inject_ca_from = Some("ns/cert".to_owned());
     let annotations = registration.mutating()["metadata"]["annotations"].clone();
-    assert_eq!(
-        annotations,
-        json!({"cert-manager.io/inject-ca-from": "ns/cert"})
-    );
+    assert_eq!(annotations, json!({"cert-manager.io/inject-ca-from": "ns/cert"}));
 }

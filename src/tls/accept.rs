@@ -76,11 +76,7 @@ fn without_ipv6(error: &io::Error) -> bool {
 impl Door {
     /// A door that is not open yet.
     pub fn new(listener: TcpListener, config: Arc<ServerConfig>, limits: Limits) -> Self {
-        Self {
-            listener,
-            acceptor: TlsAcceptor::from(config),
-            limits,
-        }
+        Self { listener, acceptor: TlsAcceptor::from(config), limits }
     }
 
     /// Serves until `stop`, then drains.
@@ -127,10 +123,7 @@ impl Hall {
             router,
             slots: Arc::new(Semaphore::new(limits.connections)),
             tasks: TaskTracker::new(),
-            signals: Signals {
-                stop,
-                cut: CancellationToken::new(),
-            },
+            signals: Signals { stop, cut: CancellationToken::new() },
             refused: 0,
             reported: None,
         }

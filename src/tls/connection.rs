@@ -50,9 +50,8 @@ pub(super) async fn serve(
 ) {
     // Answers are one small write each: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
-    let shaken = signals
-        .cut
-        .run_until_cancelled(timeout(limits.handshake, acceptor.accept(stream)));
+    let shaken =
+        signals.cut.run_until_cancelled(timeout(limits.handshake, acceptor.accept(stream)));
     match shaken.await {
         Some(Ok(Ok(stream))) => converse(stream, peer, router, limits, signals).await,
         Some(Ok(Err(error))) => report_handshake(&error, peer),
@@ -119,10 +118,7 @@ async fn stopped_and_silent(stop: &CancellationToken) {
 
 fn protocol(headers: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(headers);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(headers);
     builder
         .http2()
         .timer(TokioTimer::new())

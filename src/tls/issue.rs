@@ -27,9 +27,7 @@ pub struct Issued {
 
 impl std::fmt::Debug for Issued {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Issued")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
+        f.debug_struct("Issued").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
@@ -66,17 +64,12 @@ pub fn authority(
     lifetime: Duration,
 ) -> Result<Issued, IssueError> {
     let mut params = valid(CertificateParams::default(), now, end(now, lifetime)?)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate().map_err(IssueError::Signing)?;
     let certificate = params.self_signed(&key).map_err(IssueError::Signing)?;
-    Ok(Issued {
-        certificate: certificate.pem(),
-        key: key.serialize_pem(),
-    })
+    Ok(Issued { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
 /// A server certificate for `names`, the first of which is its common name.
@@ -97,22 +90,15 @@ pub fn leaf(
     }
     let params = CertificateParams::new(names).map_err(|_| IssueError::BadName(first.clone()))?;
     let mut params = valid(params, now, end(now, lifetime)?.min(last))?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, first.as_str());
+    params.distinguished_name.push(DnType::CommonName, first.as_str());
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, signer)
         .map_err(IssueError::BadAuthority)?;
     let key = KeyPair::generate().map_err(IssueError::Signing)?;
-    let certificate = params
-        .signed_by(&key, &issuer)
-        .map_err(IssueError::Signing)?;
-    Ok(Issued {
-        certificate: certificate.pem(),
-        key: key.serialize_pem(),
-    })
+    let certificate = params.signed_by(&key, &issuer).map_err(IssueError::Signing)?;
+    Ok(Issued { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
 /// An IP address, or a DNS name whose first label may be `*`.
@@ -120,9 +106,7 @@ pub fn is_name(text: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

@@ -35,15 +35,10 @@ impl PairFiles {
     /// Reads both files.
     pub fn read(&self) -> Result<Contents, PairError> {
         let read = |file: &Path| {
-            std::fs::read(file).map_err(|source| PairError::Unreadable {
-                file: file.to_owned(),
-                source,
-            })
+            std::fs::read(file)
+                .map_err(|source| PairError::Unreadable { file: file.to_owned(), source })
         };
-        Ok(Contents {
-            certificate: read(&self.certificate)?,
-            key: read(&self.key)?,
-        })
+        Ok(Contents { certificate: read(&self.certificate)?, key: read(&self.key)? })
     }
 
     /// Makes a pair of what was read.
@@ -56,29 +51,19 @@ impl PairFiles {
         })?;
         let provider = CryptoProvider::get_default().ok_or(PairError::NoProvider)?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => PairError::Mismatch {
-                certificate: self.certificate.clone(),
-                key: self.key.clone(),
-            },
-            source => PairError::Unusable {
-                file: self.key.clone(),
-                source,
-            },
+            rustls::Error::InconsistentKeys(_) => {
+                PairError::Mismatch { certificate: self.certificate.clone(), key: self.key.clone() }
+            }
+            source => PairError::Unusable { file: self.key.clone(), source },
         })?;
-        Ok(Pair {
-            key: Arc::new(key),
-            facts,
-        })
+        Ok(Pair { key: Arc::new(key), facts })
     }
 
     fn chain(&self, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PairError> {
         let file = || self.certificate.clone();
         let chain: Vec<_> = CertificateDer::pem_slice_iter(text)
             .collect::<Result<_, _>>()
-            .map_err(|error| PairError::NotPem {
-                file: file(),
-                problem: describe(&error),
-            })?;
+            .map_err(|error| PairError::NotPem { file: file(), problem: describe(&error) })?;
         if chain.is_empty() {
             let hint = if PrivateKeyDer::from_pem_slice(text).is_ok() {
                 " (it holds a private key: are the two files swapped?)"
@@ -93,14 +78,8 @@ impl PairFiles {
     fn private_key(&self, text: &[u8]) -> Result<PrivateKeyDer<'static>, PairError> {
         let file = || self.key.clone();
         PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
-            pem::Error::NoItemsFound => PairError::NoKey {
-                file: file(),
-                hint: key_hint(text),
-            },
-            error => PairError::NotPem {
-                file: file(),
-                problem: describe(&error),
-            },
+            pem::Error::NoItemsFound => PairError::NoKey { file: file(), hint: key_hint(text) },
+            error => PairError::NotPem { file: file(), problem: describe(&error) },
         })
     }
 }
@@ -129,11 +108,7 @@ impl Contents {
     /// A hash over both, for logs: which content was it that failed?
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(
-            u64::try_from(self.certificate.len())
-                .unwrap_or(u64::MAX)
-                .to_be_bytes(),
-        );
+        hash.update(u64::try_from(self.certificate.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(&self.certificate);
         hash.update(&self.key);
         hex(&hash.finalize())
@@ -182,10 +157,8 @@ impl Facts {
             .map(|san| san.value.general_names.iter().filter_map(name).collect())
             .unwrap_or_default();
         if names.is_empty() {
-            return Err(
-                "it has no subject alternative name, and API servers look at nothing else"
-                    .to_owned(),
-            );
+            return Err("it has no subject alternative name, and API servers look at nothing else"
+                .to_owned());
         }
         let time = |at: x509_parser::time::ASN1Time| {
             Timestamp::from_second(at.timestamp()).map_err(|error| error.to_string())
@@ -203,10 +176,7 @@ impl Facts {
         if now >= self.not_after {
             Some(format!("the certificate ended at {}", self.not_after))
         } else if now < self.not_before {
-            Some(format!(
-                "the certificate begins only at {}",
-                self.not_before
-            ))
+            Some(format!("the certificate begins only at {}", self.not_before))
         } else {
             None
         }
@@ -217,12 +187,12 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes)
-                .ok()
-                .map(|ip| std::net::Ipv4Addr::from(ip).to_string()),
-            _ => <[u8; 16]>::try_from(*bytes)
-                .ok()
-                .map(|ip| std::net::Ipv6Addr::from(ip).to_string()),
+            4 => {
+                <[u8; 4]>::try_from(*bytes).ok().map(|ip| std::net::Ipv4Addr::from(ip).to_string())
+            }
+            _ => {
+                <[u8; 16]>::try_from(*bytes).ok().map(|ip| std::net::Ipv6Addr::from(ip).to_string())
+            }
         },
         _ => None,
     }

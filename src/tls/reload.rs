@@ -59,12 +59,7 @@ impl Reloader {
         let contents = files.read()?;
         let pair = files.parse(&contents)?;
         let resolver = Resolver::new(pair);
-        Ok(Self {
-            files,
-            resolver,
-            clock,
-            seen: Seen::Contents(contents),
-        })
+        Ok(Self { files, resolver, clock, seen: Seen::Contents(contents) })
     }
 
     /// The resolver that is kept in step.

@@ -59,11 +59,7 @@ pub(super) struct CertArgs {
 pub(super) fn run(args: &CertArgs) -> anyhow::Result<()> {
     let (ca_crt, ca_key) = (args.out.join("ca.crt"), args.out.join("ca.key"));
     let now = clock::now();
-    let known = if args.new_ca {
-        None
-    } else {
-        authority(&ca_crt, &ca_key)?
-    };
+    let known = if args.new_ca { None } else { authority(&ca_crt, &ca_key)? };
     let fresh = known.is_none();
     let authority = match known {
         Some(authority) => authority,
@@ -88,12 +84,7 @@ pub(super) fn run(args: &CertArgs) -> anyhow::Result<()> {
 
 impl CertArgs {
     fn names(&self) -> Vec<String> {
-        let Self {
-            name,
-            namespace,
-            service,
-            ..
-        } = self;
+        let Self { name, namespace, service, .. } = self;
         if !name.is_empty() {
             return name.clone();
         }
@@ -106,16 +97,9 @@ impl CertArgs {
 fn authority(certificate: &Path, key: &Path) -> anyhow::Result<Option<Issued>> {
     match (certificate.exists(), key.exists()) {
         (false, false) => Ok(None),
-        (true, true) => Ok(Some(Issued {
-            certificate: read(certificate)?,
-            key: read(key)?,
-        })),
+        (true, true) => Ok(Some(Issued { certificate: read(certificate)?, key: read(key)? })),
         (there, _) => {
-            let (there, missing) = if there {
-                (certificate, key)
-            } else {
-                (key, certificate)
-            };
+            let (there, missing) = if there { (certificate, key) } else { (key, certificate) };
             anyhow::bail!(
                 "{} is there but {} is not: put it back, or make another authority with --new-ca",
                 there.display(),

@@ -80,10 +80,7 @@ pub(super) fn run(args: ManifestArgs) -> anyhow::Result<()> {
 fn registration(args: ManifestArgs) -> anyhow::Result<Registration> {
     let endpoint = match args.url {
         Some(url) => Endpoint::Url(url),
-        None => Endpoint::Service {
-            namespace: args.namespace,
-            name: args.service,
-        },
+        None => Endpoint::Service { namespace: args.namespace, name: args.service },
     };
     Ok(Registration {
         endpoint,
@@ -109,15 +106,11 @@ fn ca_bundle(file: &Path) -> anyhow::Result<String> {
 
 fn yaml(object: &Value) -> anyhow::Result<String> {
     let text = serde_saphyr::to_string(object).context("failed to write YAML")?;
-    Ok(format!(
-        "# Written by `raywarden generate manifests`.\n{text}"
-    ))
+    Ok(format!("# Written by `raywarden generate manifests`.\n{text}"))
 }
 
 fn base_url(text: &str) -> Result<String, String> {
-    let host = text
-        .strip_prefix("https://")
-        .map(|rest| rest.trim_end_matches('/'));
+    let host = text.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
     match host {
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@']) => {
             Ok(text.to_owned())

@@ -19,10 +19,9 @@ impl CertificateArgs {
     /// Reads the pair; makes it first where development asks for that.
     pub(super) fn reloader(&self) -> anyhow::Result<Reloader> {
         let files = match (&self.tls_cert, &self.tls_key, &self.dev_cert_dir) {
-            (Some(certificate), Some(key), None) => PairFiles {
-                certificate: certificate.clone(),
-                key: key.clone(),
-            },
+            (Some(certificate), Some(key), None) => {
+                PairFiles { certificate: certificate.clone(), key: key.clone() }
+            }
             (None, None, Some(dir)) => make(dir, &self.dev_names)?,
             _ => anyhow::bail!("give --tls-cert and --tls-key, or --dev-cert-dir"),
         };
@@ -34,10 +33,7 @@ fn make(dir: &Path, names: &[String]) -> anyhow::Result<PairFiles> {
     let now = clock::now();
     let authority = issue::authority(now, "raywarden development authority", LIFETIME)?;
     let leaf = issue::leaf(now, &authority, names, LIFETIME).context("--dev-names")?;
-    let pair = PairFiles {
-        certificate: dir.join("tls.crt"),
-        key: dir.join("tls.key"),
-    };
+    let pair = PairFiles { certificate: dir.join("tls.crt"), key: dir.join("tls.key") };
     let ca = dir.join("ca.crt");
     files::directory(dir)?;
     files::public(&pair.certificate, &leaf.certificate)?;

@@ -46,42 +46,23 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
-    let ServeArgs {
-        listen,
-        certificate,
-        settings,
-        bounds,
-        log: _,
-    } = args;
+    let ServeArgs { listen, certificate, settings, bounds, log: _ } = args;
     let mut signals = Signals::install()?;
     // First of all: a second start on a used port must not touch the files of the first.
     let listener = bind(listen).await?;
-    let address = listener
-        .local_addr()
-        .context("failed to read the listener's address")?;
+    let address = listener.local_addr().context("failed to read the listener's address")?;
     let reloader = certificate.reloader()?;
     let resolver = reloader.resolver();
     let readiness =
         Arc::new(Readiness::default().with("certificate", certificate_check(&resolver)));
-    let snapshot = Snapshot {
-        settings: settings.settings(),
-        policies: settings.policies(),
-    };
+    let snapshot = Snapshot { settings: settings.settings(), policies: settings.policies() };
     let app = Arc::new(App::new(snapshot, bounds.http(), Arc::clone(&readiness)));
-    let door = Door::new(
-        listener,
-        tls::server_config(Arc::clone(&resolver)),
-        bounds.tls(),
-    );
+    let door = Door::new(listener, tls::server_config(Arc::clone(&resolver)), bounds.tls());
 
     let stop = CancellationToken::new();
     let reload = Arc::new(Notify::new());
     let serving = tokio::spawn(door.serve(http::router(app), stop.clone()));
-    tokio::spawn(reloader.run(
-        certificate.tls_reload_interval,
-        Arc::clone(&reload),
-        stop.clone(),
-    ));
+    tokio::spawn(reloader.run(certificate.tls_reload_interval, Arc::clone(&reload), stop.clone()));
     announce(address, &resolver);
 
     signals.until_end(&reload).await;
@@ -93,10 +74,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     if drained.cut == 0 {
         tracing::info!("drained: every call is answered");
     } else {
-        tracing::warn!(
-            connections = drained.cut,
-            "cut what was left after the drain timeout"
-        );
+        tracing::warn!(connections = drained.cut, "cut what was left after the drain timeout");
     }
     Ok(Verdict::Good)
 }
@@ -150,10 +128,7 @@ impl BoundArgs {
     }
 
     fn http(&self) -> http::Limits {
-        http::Limits {
-            deadline: self.review_deadline,
-            concurrent: self.max_concurrent_reviews,
-        }
+        http::Limits { deadline: self.review_deadline, concurrent: self.max_concurrent_reviews }
     }
 }
 

@@ -44,10 +44,7 @@ fn every_flag_reaches_its_setting() {
         "--hpa-account=system:serviceaccount:h:hpa",
     ])
     .unwrap();
-    let size = |cpu: &str, memory: &str| SidecarSize {
-        cpu: cpu.into(),
-        memory: memory.into(),
-    };
+    let size = |cpu: &str, memory: &str| SidecarSize { cpu: cpu.into(), memory: memory.into() };
     let settings = args.settings();
     assert_eq!(settings.node_manager, Some(NodeManager::Raywarden));
     assert_eq!(settings.node_manager("team-a"), NodeManager::KubeRay);
@@ -56,22 +53,9 @@ fn every_flag_reaches_its_setting() {
     assert_eq!(settings.inject_at, InjectAt::Pod);
     assert_eq!(settings.on_replicas_above_max, OnReplicasAboveMax::Clamp);
     assert_eq!(settings.sidecar, size("1", "1Gi"));
-    assert_eq!(
-        settings.former_sidecars,
-        [size("500m", "512Mi"), size("250m", "256Mi")]
-    );
-    assert_eq!(
-        (settings.max_replicas_cap, settings.scale_ceiling),
-        (Some(100), Some(50))
-    );
-    let Accounts {
-        kuberay,
-        domino,
-        kueue,
-        ourselves,
-        hpa,
-        garbage_collector,
-    } = settings.accounts;
+    assert_eq!(settings.former_sidecars, [size("500m", "512Mi"), size("250m", "256Mi")]);
+    assert_eq!((settings.max_replicas_cap, settings.scale_ceiling), (Some(100), Some(50)));
+    let Accounts { kuberay, domino, kueue, ourselves, hpa, garbage_collector } = settings.accounts;
     assert_eq!(kuberay, ["system:serviceaccount:*:kuberay-operator"]);
     assert_eq!(kueue, ["system:serviceaccount:q:kueue"]);
     assert_eq!(domino, ["system:serviceaccount:d:op"]);
@@ -84,18 +68,9 @@ fn every_flag_reaches_its_setting() {
 #[test]
 fn a_mistake_is_answered_with_what_was_expected() {
     for (flag, words) in [
-        (
-            "--node-manager=kube",
-            "[possible values: auto, raywarden, kuberay]",
-        ),
-        (
-            "--node-manager-for=team-a",
-            "expected NAMESPACE=raywarden or NAMESPACE=kuberay",
-        ),
-        (
-            "--node-manager-for=Team_A=kuberay",
-            "`Team_A` is no namespace name",
-        ),
+        ("--node-manager=kube", "[possible values: auto, raywarden, kuberay]"),
+        ("--node-manager-for=team-a", "expected NAMESPACE=raywarden or NAMESPACE=kuberay"),
+        ("--node-manager-for=Team_A=kuberay", "`Team_A` is no namespace name"),
         ("--node-manager-for=a=auto", "`auto` is no node manager"),
         ("--mode=warn", "[possible values: enforce, audit]"),
         ("--sidecar-cpu=half", "such as 500m"),
@@ -104,14 +79,8 @@ fn a_mistake_is_answered_with_what_was_expected() {
         ("--former-sidecar=500m", "expected CPU,MEMORY"),
         ("--max-replicas-cap=-1", "-1 is not in 0.."),
         ("--kuberay-account=", "expected a user name"),
-        (
-            "--kuberay-account=kuberay/operator",
-            "system:serviceaccount:kuberay:operator",
-        ),
-        (
-            "--own-account=system:serviceaccount:raywarden",
-            "system:serviceaccount:NAMESPACE:NAME",
-        ),
+        ("--kuberay-account=kuberay/operator", "system:serviceaccount:kuberay:operator"),
+        ("--own-account=system:serviceaccount:raywarden", "system:serviceaccount:NAMESPACE:NAME"),
     ] {
         let message = parse(&[flag]).unwrap_err();
         assert!(message.contains(words), "{flag}: {message}");

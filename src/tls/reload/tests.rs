@@ -41,10 +41,7 @@ impl Volume {
     }
 
     fn reloader(&self) -> Reloader {
-        let files = PairFiles {
-            certificate: self.0.join("tls.crt"),
-            key: self.0.join("tls.key"),
-        };
+        let files = PairFiles { certificate: self.0.join("tls.crt"), key: self.0.join("tls.key") };
         Reloader::start(files, noon).unwrap()
     }
 }
@@ -64,9 +61,7 @@ fn a_symlink_swap_brings_the_new_pair() {
     let before = reloader.resolver().facts();
     assert!(matches!(reloader.look(), Look::Unchanged));
     volume.swap("..2", &second.certificate, &second.key);
-    let Look::Replaced(facts) = reloader.look() else {
-        panic!("not replaced")
-    };
+    let Look::Replaced(facts) = reloader.look() else { panic!("not replaced") };
     assert_ne!(facts.fingerprint, before.fingerprint);
     assert_eq!(reloader.resolver().facts(), facts);
 }
@@ -79,16 +74,11 @@ fn a_bad_pair_keeps_the_old_one_and_is_reported_once() {
     let mut reloader = volume.reloader();
     let before = reloader.resolver().facts();
     volume.swap("..2", &second.certificate, &first.key);
-    let Look::Kept(refusal) = reloader.look() else {
-        panic!("not kept")
-    };
+    let Look::Kept(refusal) = reloader.look() else { panic!("not kept") };
     assert!(refusal.to_string().contains("does not belong"));
     assert!(matches!(reloader.look(), Look::Unchanged));
     fs::remove_file(volume.0.join("..data")).unwrap();
-    assert!(matches!(
-        reloader.look(),
-        Look::Kept(Refusal::Bad(PairError::Unreadable { .. }))
-    ));
+    assert!(matches!(reloader.look(), Look::Kept(Refusal::Bad(PairError::Unreadable { .. }))));
     assert!(matches!(reloader.look(), Look::Unchanged));
     assert_eq!(reloader.resolver().facts(), before);
     volume.swap("..3", &second.certificate, &second.key);
@@ -103,13 +93,8 @@ fn a_pair_that_has_ended_does_not_replace_one_that_serves() {
     volume.swap("..1", &first.certificate, &first.key);
     let mut reloader = volume.reloader();
     volume.swap("..2", &old.certificate, &old.key);
-    let Look::Kept(refusal) = reloader.look() else {
-        panic!("not kept")
-    };
-    assert_eq!(
-        refusal.to_string(),
-        "the certificate ended at 2026-11-23T12:00:00Z"
-    );
+    let Look::Kept(refusal) = reloader.look() else { panic!("not kept") };
+    assert_eq!(refusal.to_string(), "the certificate ended at 2026-11-23T12:00:00Z");
 }
 
 #[test]
