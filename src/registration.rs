@@ -135,23 +135,28 @@ fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
     }
 }
 
-/// Ray clusters of both dialects. `ray.io/v1alpha1` is converted and reaches the rule for v1.
+/// Versions of `ray.io`. Both are named: a write through v1alpha1 that is converted to v1 for the
+/// webhook and patched comes back with other defaults, and every second `kubectl apply` would move
+/// the generation.
+const RAY_VERSIONS: [&str; 2] = ["v1", "v1alpha1"];
+
+/// Ray clusters of both dialects.
 fn clusters() -> Vec<Value> {
     vec![
-        rule("ray.io", "v1", &["rayclusters"]),
-        rule("distributed-compute.dominodatalab.com", "v1alpha1", &["rayclusters"]),
+        rule("ray.io", &RAY_VERSIONS, &["rayclusters"]),
+        rule("distributed-compute.dominodatalab.com", &["v1alpha1"], &["rayclusters"]),
     ]
 }
 
 /// Objects that hold a cluster's spec.
 fn parents() -> Value {
-    rule("ray.io", "v1", &["rayjobs", "rayservices", "raycronjobs"])
+    rule("ray.io", &RAY_VERSIONS, &["rayjobs", "rayservices", "raycronjobs"])
 }
 
-fn rule(group: &str, version: &str, resources: &[&str]) -> Value {
+fn rule(group: &str, versions: &[&str], resources: &[&str]) -> Value {
     json!({
         "apiGroups": [group],
-        "apiVersions": [version],
+        "apiVersions": versions,
         "operations": ["CREATE", "UPDATE"],
         "resources": resources,
         "scope": "Namespaced",

@@ -24,7 +24,7 @@ pub fn of(
     ];
     machines
         .iter()
-        .find(|(names, _)| names.iter().any(|name| name == user))
+        .find(|(names, _)| names.iter().any(|name| is_named(name, user)))
         .map(|(_, actor)| *actor)
         .or_else(|| autoscaler(manager, user, namespace, old?))
         .unwrap_or(Actor::Person)
@@ -53,4 +53,37 @@ fn autoscaler(
         return Some(Actor::Autoscaler { own: true });
     }
     named.filter(|named| is(named)).map(|_| Actor::Autoscaler { own: false })
+}
+
+/// Whether `user` is the name `pattern`, in which `*` stands for one part between colons.
+fn is_named(pattern: &str, user: &str) -> bool {
+    let (mut wanted, mut parts) = (pattern.split(':'), user.split(':'));
+    loop {
+        match (wanted.next(), parts.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(part)) if wanted == part || (wanted == "*" && !part.is_empty()) => {
+            }
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_one_part_of_a_user_name() {
+        assert!(is_named(
+            "system:serviceaccount:*:kuberay-operator",
+            "system:serviceaccount:ray:kuberay-operator"
+        ));
+        assert!(!is_named(
+            "system:serviceaccount:*:kuberay-operator",
+            "system:serviceaccount:ray:a:kuberay-operator"
+        ));
+        assert!(!is_named("system:serviceaccount:*", "system:serviceaccount:ray:x"));
+        assert!(!is_named("*", ""));
+        assert!(is_named("alice", "alice"));
+    }
 }

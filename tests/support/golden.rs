@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Compares `actual` with the golden file `name`; with `UPDATE_GOLDEN=1` writes it instead.
-pub fn compare(name: &str, actual: &str) {
+pub(crate) fn compare(name: &str, actual: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().expect("a file lies in a folder"))

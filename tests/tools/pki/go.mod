@@ -1,0 +1,3 @@
+module raywarden.test/pki
+
+go 1.24.0
