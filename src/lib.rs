@@ -26,6 +26,7 @@ pub mod http;
 pub mod inject;
 pub mod model;
 pub mod policy;
+pub mod schema;
 pub mod registration;
 pub mod telemetry;
 pub mod tls;
