@@ -26,7 +26,7 @@ pub mod http;
 pub mod inject;
 pub mod model;
 pub mod policy;
-pub mod schema;
 pub mod registration;
+pub mod schema;
 pub mod telemetry;
 pub mod tls;

@@ -2,13 +2,15 @@
 //!
 //! [`check()`] judges a document as the pinned KubeRay CRD does: unknown fields warn with the name that
 //! was probably meant, wrong types, values, missing fields and doubled list entries are refused at
-//! the path where the server refuses them.
+//! the path where the server refuses them. [`crd()`] is the same schema as a
+//! `CustomResourceDefinition` for clusters that have none.
 //!
 //! Inputs and outputs are values; the schema is part of the program and is read on first use.
 //! `check` is total: it reads any JSON, goes no deeper than the schema, and never denies what the
 //! schema leaves open.
 
 mod check;
+mod crd;
 mod definition;
 mod fault;
 mod lexical;
@@ -16,6 +18,8 @@ mod nearest;
 mod place;
 
 use serde_json::Value;
+
+pub use crd::{crd, crd_yaml, structural};
 
 use crate::model::Finding;
 use check::Check;
