@@ -27,5 +27,6 @@ pub mod inject;
 pub mod model;
 pub mod policy;
 pub mod registration;
+pub mod schema;
 pub mod telemetry;
 pub mod tls;
