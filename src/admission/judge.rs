@@ -1,15 +1,15 @@
 //! The order of one review: gate, dialect, actor, mutation, judgement, answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
 use super::{Answer, Mode, Parent, Phase, PolicySet, Review, Settings, Why, actor, gate};
 use crate::dialect::{self, Dialect, kuberay};
 use crate::model::{
-    Actor, Change, Cluster, Draft, Finding, NodeManager, Op, Operation, RuleId, Severity,
+    Actor, Change, Cluster, Draft, Finding, NodeManager, Op, Operation, Pointer, RuleId, Severity,
 };
-use crate::{bounds, inject, policy};
+use crate::{bounds, inject, policy, schema};
 
 /// Judges one request.
 pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &Review) -> Answer {
@@ -86,6 +86,12 @@ impl<'a> Work<'a> {
         if self.phase != Phase::Mutate {
             findings.extend(self.judge(change, value.as_ref().unwrap_or(self.object)));
         }
+        if self.review.manifest {
+            let shape = self.shape();
+            // Where a rule of ours speaks about a place, the schema need not.
+            let places: HashSet<Pointer> = findings.iter().map(|it| it.at.clone()).collect();
+            findings.extend(shape.into_iter().filter(|finding| !places.contains(&finding.at)));
+        }
         self.close(change, findings, ops)
     }
 
@@ -130,6 +136,20 @@ impl<'a> Work<'a> {
             Some(cluster) => rule(&change.with_new(&cluster)),
             None => rule(change),
         }
+    }
+
+    /// What the API server's schema would say of a file. On an update a value that is stored
+    /// already only warns, as there.
+    fn shape(&self) -> Vec<Finding> {
+        let findings = schema::check(self.object).unwrap_or_default();
+        let stored = |finding: &Finding| {
+            let now = finding.at.get(self.object);
+            now.is_some() && self.stored.is_some_and(|stored| finding.at.get(stored) == now)
+        };
+        let weighed = findings.into_iter().map(|finding| {
+            if stored(&finding) { finding.with(Severity::Warn) } else { finding }
+        });
+        weighed.collect()
     }
 
     fn judge(&self, change: &Change<'a>, object: &Value) -> Vec<Finding> {
@@ -206,7 +226,7 @@ fn annotations(answer: &Answer) -> BTreeMap<String, String> {
 
 /// One finding for each rule and place.
 fn distinct(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     findings.into_iter().filter(|finding| seen.insert((finding.rule, finding.at.clone()))).collect()
 }
 

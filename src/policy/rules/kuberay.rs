@@ -57,10 +57,7 @@ pub(super) const RULES: &[Rule] = &[
             "spec:\n  rayVersion: \"2.55.0\"\n  autoscalerOptions: {version: v2}\n\
              \x20 workerGroupSpecs:\n  - {priority: 5}\n",
         ),
-        Example::new(
-            "spec:\n  rayVersion: \"2.56.0\"\n  autoscalerOptions: {version: v2}\n\
-             \x20 workerGroupSpecs:\n  - {priority: 5}\n",
-        ),
+        Example::new("spec:\n  rayVersion: \"2.55.0\"\n  autoscalerOptions: {version: v2}\n"),
     ),
     Rule::new(
         RuleId::FAULT_TOLERANCE,

@@ -8,7 +8,8 @@ pub(super) const RULES: &[Rule] = &[
         RuleId::UNKNOWN_FIELD,
         Severity::Warn,
         "a field that the schema does not have",
-        "The API server drops it without a word (kubectl warns), so a misspelt field does nothing.",
+        "kubectl refuses it unless told otherwise; other clients lose the field without a word, so a \
+         misspelt one does nothing.",
         "Correct the name; the nearest known one is given.",
         Example::new("spec:\n  workerGroupSpecs:\n  - {minReplica: 2}\n"),
         Example::new("spec:\n  workerGroupSpecs:\n  - {replicas: 2, minReplicas: 2}\n"),

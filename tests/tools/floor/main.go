@@ -1,4 +1,5 @@
-// The least that an admission webhook can do: decode, allow.
+// The least that an admission webhook can do: decode, allow; with a file named, answer each mutation with
+// the patch in it.
 package main
 
 import (
@@ -10,6 +11,14 @@ import (
 )
 
 func main() {
+	patch := ""
+	if len(os.Args) > 4 {
+		text, err := os.ReadFile(os.Args[4])
+		if err != nil {
+			log.Fatal(err)
+		}
+		patch = fmt.Sprintf(`,"patchType":"JSONPatch","patch":%q`, text)
+	}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		var review struct{ Request struct{ UID string } }
 		if json.NewDecoder(r.Body).Decode(&review) != nil {
@@ -17,7 +26,11 @@ func main() {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":%q,"allowed":true}}`, review.Request.UID)
+		more := ""
+		if r.URL.Path == "/mutate" {
+			more = patch
+		}
+		fmt.Fprintf(w, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":%q,"allowed":true%s}}`, review.Request.UID, more)
 	})
 	log.Fatal(http.ListenAndServeTLS(os.Args[1], os.Args[2], os.Args[3], nil))
 }
