@@ -1,5 +1,7 @@
 //! What one review costs inside the engine. Figures, no verdicts: `make bench` prints them.
 
+#![allow(clippy::expect_used, reason = "a bench that cannot start has no figures")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

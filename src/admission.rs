@@ -50,7 +50,7 @@ impl Phase {
 }
 
 /// What raywarden says about one request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Whether the request goes through.
     pub allowed: bool,

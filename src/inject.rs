@@ -57,7 +57,7 @@ pub fn mend(change: &Change<'_>, draft: &mut Draft<'_>) -> Vec<Finding> {
         }
         (true, Some(old)) => match place {
             Place::Template if !has_foreign_sidecar(change.new) => {
-                keep::template(old, change, draft)
+                keep::template(old, change, draft);
             }
             Place::Options => keep::options(old, change, draft),
             Place::Template | Place::Pod => {}

@@ -56,7 +56,7 @@ impl Operation {
     }
 }
 
-/// Who writes, told apart by user name. Whoever is none of the machines is a person: CI and GitOps
+/// Who writes, told apart by user name. Whoever is none of the machines is a person: CI and `GitOps`
 /// accounts too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Actor {

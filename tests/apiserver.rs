@@ -1,6 +1,15 @@
 //! A real API server and the stock kubectl with the webhook in front: what people and machines write,
 //! what is stored, and what they are told.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::format_collect,
+    clippy::similar_names,
+    reason = "a helper fails the test it serves"
+)]
+
 mod support;
 
 #[path = "apiserver/machines.rs"]

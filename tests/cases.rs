@@ -1,6 +1,13 @@
 //! Real-world cases with their right outcomes, each step an AdmissionReview and what is expected of
 //! the answer; and every step again in variants whose verdict must follow.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper fails the test it serves"
+)]
+
 #[path = "cases/expect.rs"]
 mod expect;
 #[path = "cases/vary.rs"]
@@ -29,7 +36,7 @@ fn steps() -> Vec<Step> {
         .collect();
     files.sort();
     assert!(files.len() > 50, "only {} cases found", files.len());
-    files.iter().flat_map(|path| read(path)).collect()
+    files.iter().flat_map(read).collect()
 }
 
 fn read(path: &PathBuf) -> Vec<Step> {

@@ -1,6 +1,13 @@
 //! The ordered table about counts: every actor, operation, state of autoscaling and position of
 //! `replicas`, with its outcome, as one golden file that people can read.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper fails the test it serves"
+)]
+
 #[path = "support/golden.rs"]
 mod golden;
 

@@ -2,6 +2,13 @@
 //! sent and our patch, nothing else, and a second apply changes nothing. And install day: what was
 //! stored before the webhook came is changed by nobody but the requester.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper fails the test it serves"
+)]
+
 mod support;
 
 use raywarden::admission::{Phase, PolicySet, Review, Settings, review, wire};
@@ -135,17 +142,17 @@ fn old_cluster(index: usize) -> Value {
     };
     let container = |name: &str| json!({"name": name, "image": "registry.example/ray:2.52.0"});
     let mut head = vec![container("ray-head")];
-    if index % 7 == 0 {
+    if index.is_multiple_of(7) {
         head.push(container("autoscaler"));
     }
     json!({
         "apiVersion": "ray.io/v1", "kind": "RayCluster",
         "metadata": {"name": format!("old-{index}"), "namespace": SIDES[index % 2].0},
         "spec": {
-            "enableInTreeAutoscaling": index % 3 != 0,
+            "enableInTreeAutoscaling": !index.is_multiple_of(3),
             "headGroupSpec": {"rayStartParams": {}, "template": {"spec": {"containers": head}}},
             "workerGroupSpecs": [{
-                "groupName": if index % 11 == 0 { "headgroup" } else { "small" },
+                "groupName": if index.is_multiple_of(11) { "headgroup" } else { "small" },
                 "replicas": replicas, "minReplicas": min, "maxReplicas": max,
                 "rayStartParams": {},
                 "template": {"spec": {"containers": [container("ray-worker")]}},

@@ -146,9 +146,9 @@ impl<'a> Work<'a> {
             let now = finding.at.get(self.object);
             now.is_some() && self.stored.is_some_and(|stored| finding.at.get(stored) == now)
         };
-        let weighed = findings.into_iter().map(|finding| {
-            if stored(&finding) { finding.with(Severity::Warn) } else { finding }
-        });
+        let weighed = findings
+            .into_iter()
+            .map(|finding| if stored(&finding) { finding.with(Severity::Warn) } else { finding });
         weighed.collect()
     }
 

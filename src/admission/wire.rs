@@ -29,7 +29,7 @@ impl GroupKind {
     pub fn of(object: &Value) -> Self {
         let text = |key| object.get(key).and_then(Value::as_str).unwrap_or("");
         let (group, version) =
-            text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+            text("apiVersion").split_once('/').unwrap_or_else(|| ("", text("apiVersion")));
         Self { group: group.to_owned(), version: version.to_owned(), kind: text("kind").to_owned() }
     }
 
@@ -44,7 +44,7 @@ impl GroupKind {
 }
 
 /// One admission request, raw objects inside.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Review {
     /// Echoed in the answer.
     pub uid: String,

@@ -63,9 +63,7 @@ fn clamped(change: &Change<'_>, pair: &Pair<'_>, written: i64, max: i64) -> Opti
 fn told(change: &Change<'_>, group: &Group<'_>, target: i64) -> Option<Finding> {
     let Bounds { min, max } = group.bounds()?;
     let at = group.replicas.at.clone();
-    let Some(written) = group.replicas.count.number() else {
-        return None;
-    };
+    let written = group.replicas.count.number()?;
     if written > target {
         let fix = if target > max {
             "raise maxReplicas, or let the autoscaler scale down first".to_owned()
@@ -103,7 +101,8 @@ pub(super) fn judge(change: &Change<'_>) -> Vec<Finding> {
 }
 
 fn negatives(change: &Change<'_>, pair: &Pair<'_>) -> Vec<Finding> {
-    let fields: [(fn(&Group<'_>) -> Numeral, &str); 3] = [
+    type Field = fn(&Group<'_>) -> Numeral;
+    let fields: [(Field, &str); 3] = [
         (|group| group.replicas.clone(), "replicas"),
         (|group| group.min.clone(), "minReplicas"),
         (|group| group.max.clone(), "maxReplicas"),

@@ -32,7 +32,7 @@ Examples:
 Signals: SIGTERM and SIGINT drain and end (a second one skips --shutdown-delay), SIGHUP reads the
 certificate files again. Exit code 0 after a drain, 2 when serving cannot begin.")]
 pub struct ServeArgs {
-    /// Where to listen; [::] takes IPv4 too
+    /// Where to listen; `[::]` takes IPv4 too
     #[arg(long, env = "RAYWARDEN_LISTEN", value_parser = address, default_value = "[::]:9443", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 

@@ -174,7 +174,7 @@ fn version(
             draft.set(&at.at("value"), json!(value));
         }
         (Some(at), None) if ours && ray_after.env_value(V2_VARIABLE) == old_value => {
-            draft.remove(&at)
+            draft.remove(&at);
         }
         _ => {}
     }

@@ -137,6 +137,7 @@ impl<'a> Group<'a> {
 }
 
 /// What holds for the kind of object that a cluster was read from.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked by its own rule")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traits {
     /// The object itself may be patched; an embedded spec may not.
@@ -217,7 +218,7 @@ impl<'a> Cluster<'a> {
 
     /// For each group its counterpart in `old`: the one of the same name and, among several of one
     /// name, of the same rank. Never by index.
-    pub fn matched<'b>(&self, old: Option<&'b Cluster<'a>>) -> Vec<Option<&'b Group<'a>>> {
+    pub fn matched<'b>(&self, old: Option<&'b Self>) -> Vec<Option<&'b Group<'a>>> {
         let mut by_name: HashMap<Option<&str>, VecDeque<&'b Group<'a>>> = HashMap::new();
         for group in old.map(|old| old.groups.as_slice()).unwrap_or_default() {
             by_name.entry(group.name).or_default().push_back(group);

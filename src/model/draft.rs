@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Pointer, Token};
 
 /// One RFC 6902 operation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Sets a member, or puts an element before the one at that index; `-` is the end of a list.
     Add {
@@ -64,7 +64,7 @@ impl Op {
 }
 
 /// A wanted change of one member.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// Where.
     pub at: Pointer,

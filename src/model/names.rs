@@ -1,5 +1,7 @@
 //! Names that Kubernetes and Ray put limits on.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest, Sha256};
 
 /// The longest name of a `ray.io` RayCluster: Pod and Service names are made from it.
@@ -64,7 +66,7 @@ pub fn group_name_fault(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The account, Role and RoleBinding of a cluster in standalone mode: `raywarden-<cluster>`, beyond
+/// The account, Role and `RoleBinding` of a cluster in standalone mode: `raywarden-<cluster>`, beyond
 /// 63 characters cropped and closed with a stable hash of the full name.
 pub fn own_account(cluster: &str) -> String {
     let full = format!("raywarden-{cluster}");
@@ -72,7 +74,11 @@ pub fn own_account(cluster: &str) -> String {
         return full;
     }
     let digest = Sha256::digest(cluster.as_bytes());
-    let hash: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    let hash = digest.iter().take(5).fold(String::new(), |mut hash, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    });
     let mut cropped: String = full.chars().take(MAX_LABEL - hash.len() - 1).collect();
     while !cropped.ends_with(|c: char| c.is_ascii_alphanumeric()) {
         cropped.pop();

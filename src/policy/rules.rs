@@ -188,7 +188,7 @@ spec:
               limits: {cpu: "1", memory: 2Gi}
 "#;
 
-const DOMINO: &str = r#"apiVersion: distributed-compute.dominodatalab.com/v1alpha1
+const DOMINO: &str = r"apiVersion: distributed-compute.dominodatalab.com/v1alpha1
 kind: RayCluster
 metadata:
   name: ray-65a1
@@ -196,9 +196,9 @@ metadata:
 spec:
   autoscaling: {minReplicas: 1, maxReplicas: 5}
   worker: {replicas: 2}
-"#;
+";
 
-const SCALE: &str = r#"apiVersion: admission.k8s.io/v1
+const SCALE: &str = r"apiVersion: admission.k8s.io/v1
 kind: AdmissionReview
 request:
   uid: 0b2a5e3c-7a55-4a3f-9d3b-4f1d7a6f5c01
@@ -214,7 +214,7 @@ request:
     kind: Scale
     metadata: {name: ray-65a1, namespace: domino-compute}
     spec: {replicas: 2}
-"#;
+";
 
 #[cfg(test)]
 mod tests {

@@ -204,3 +204,20 @@ fn a_rayjob_is_judged_by_the_cluster_it_embeds() {
     let mended = file.replace("maxReplicas: 3", "maxReplicas: 4");
     WORLD.plane.kubectl_with("alice", &["apply", "-f", "-"], &mended).ok();
 }
+
+#[test]
+fn every_review_leaves_a_decision_line_without_bodies() {
+    let file = manifest("logged", STANDALONE, true, &BOUNDS).replace("ray-head", "secret-head");
+    WORLD.plane.kubectl_with("alice", &["apply", "-f", "-"], &file).ok();
+    let log = WORLD.webhook.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("\"logged\"")).collect();
+    for phase in ["mutate", "validate"] {
+        let word = format!("\"phase\":\"{phase}\"");
+        let line = lines.iter().find(|line| line.contains(&word));
+        let line = line.unwrap_or_else(|| panic!("no {phase} line in {lines:?}"));
+        assert!(
+            line.contains("\"user\":\"alice@corp.example\"") && line.contains("\"allowed\":true")
+        );
+    }
+    assert!(!log.contains("secret-head"));
+}
