@@ -3,9 +3,9 @@
 //! Input: a [`Change`]. Output: edits that mend what may be mended, and findings. Three steps, in
 //! this order:
 //!
-//! 1. [`carry`]: an incoming count is replaced by the live one where the writer did not mean it;
-//! 2. [`mend`]: counts are raised to the minimum and clamped to the maximum;
-//! 3. [`judge`]: what is left is refused or warned of.
+//! 1. [`carry()`]: an incoming count is replaced by the live one where the writer did not mean it;
+//! 2. [`mend()`]: counts are raised to the minimum and clamped to the maximum;
+//! 3. [`judge()`]: what is left is refused or warned of.
 //!
 //! [`scope`] judges what Ray's autoscaler itself wrote, [`scale`] Domino's `scale` subresource.
 //!

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top to bottom: a module imports only from those above it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 17] = [
     "model",
     "dialect",
     "schema",
@@ -20,7 +20,9 @@ const ORDER: [&str; 15] = [
     "policy",
     "admission",
     "plan",
+    "registration",
     "tls::issue",
+    "clock",
     "telemetry",
     "tls",
     "ray",
@@ -48,7 +50,7 @@ const IMPURE: [&str; 17] = [
     "Timestamp::now",
     "std::fs",
     "std::io",
-    "std::net",
+    "TcpStream",
     "std::env",
     "std::process",
 ];
