@@ -15,38 +15,11 @@ use raywarden::admission::{Phase, PolicySet, Review, Settings, review, wire};
 use raywarden::model::{NodeManager, Op, Operation};
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, Options};
+use support::samples::{Sample, samples};
 use support::webhook::Webhook;
 
 const SIDES: [(&str, NodeManager); 2] =
     [("standalone", NodeManager::Raywarden), ("beside", NodeManager::KubeRay)];
-
-/// A sample: where it comes from, and the object as kubectl would send it.
-struct Sample {
-    name: String,
-    object: Value,
-}
-
-fn samples(plane: &ControlPlane) -> Vec<Sample> {
-    let folder = plane.kuberay().join("config/samples");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .expect("the module holds samples")
-        .map(|entry| entry.expect("an entry can be read").path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
-        .collect();
-    files.sort();
-    let mut found = Vec::new();
-    for path in files {
-        let text = std::fs::read_to_string(&path).expect("a sample can be read");
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("a sample is YAML");
-        let clusters = documents.into_iter().filter(|document| document["kind"] == "RayCluster");
-        for object in clusters {
-            let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            found.push(Sample { name: file, object });
-        }
-    }
-    assert!(found.len() >= 35, "only {} samples", found.len());
-    found
-}
 
 /// The sample with autoscaling on, an account of its own and a second container in the head: what no
 /// sample of KubeRay combines.

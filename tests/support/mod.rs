@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses the part it needs")]
 #![allow(
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::expect_used,
     reason = "a helper fails the test it serves, with everything it knows"
 )]
@@ -12,5 +13,6 @@ pub(crate) mod golden;
 pub(crate) mod process;
 pub(crate) mod request;
 pub(crate) mod run;
+pub(crate) mod samples;
 pub(crate) mod wait;
 pub(crate) mod webhook;

@@ -1,0 +1,34 @@
+//! KubeRay's own samples, read from the module cache.
+
+use serde_json::Value;
+
+use super::control_plane::ControlPlane;
+
+/// A sample: the file it comes from, and the object as kubectl would send it.
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) object: Value,
+}
+
+/// Every RayCluster among the samples of the pinned KubeRay.
+pub(crate) fn samples(plane: &ControlPlane) -> Vec<Sample> {
+    let folder = plane.kuberay().join("config/samples");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the module holds samples")
+        .map(|entry| entry.expect("an entry can be read").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .collect();
+    files.sort();
+    let mut found = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("a sample can be read");
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("a sample is YAML");
+        let clusters = documents.into_iter().filter(|document| document["kind"] == "RayCluster");
+        for object in clusters {
+            let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            found.push(Sample { name: file, object });
+        }
+    }
+    assert!(found.len() >= 35, "only {} samples", found.len());
+    found
+}
