@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import request
-from processes import Child, Failed, Parent, TooLate, run
+from processes import Child, Failed, Parent, PortTaken, TooLate, run
 
 # Below the range from which the kernel hands out ports for outgoing connections, and apart from the
 # range of tests/support/wait.rs: what is free when we look is still free when the server binds.
@@ -225,9 +225,8 @@ class Plane:
         try:
             return self.api("GET", path, user=user).status == 200
         except ssl.SSLCertVerificationError as error:
-            raise Failed(
-                f"{self.server} shows a certificate this Python refuses: {error}"
-            ) from None
+            # Another test's API server, most likely, which won the port.
+            raise PortTaken(f"{self.server} shows a stranger's certificate: {error}") from None
         except (OSError, http.client.HTTPException):
             return False
 

@@ -37,6 +37,8 @@ class Parent:
     """Watches standard input and the signals that ask us to end."""
 
     def __init__(self) -> None:
+        # A shell that pins a fifo open passes its writing end on to us: our input would never end.
+        os.closerange(3, 256)
         self._wake, write = os.pipe()
         os.set_blocking(write, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
