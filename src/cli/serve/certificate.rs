@@ -1,6 +1,6 @@
 //! The pair that `serve` begins with: the administrator's files, or fresh ones for development.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,15 +15,33 @@ use crate::tls::reload::Reloader;
 /// How long a development certificate lasts.
 const LIFETIME: Duration = Duration::from_hours(24 * 365);
 
+/// Where the pair comes from.
+pub(super) enum Source {
+    Files(PairFiles),
+    Fresh { dir: PathBuf, names: Vec<String> },
+}
+
 impl CertificateArgs {
-    /// Reads the pair; makes it first where development asks for that.
-    pub(super) fn reloader(&self) -> anyhow::Result<Reloader> {
-        let files = match (&self.tls_cert, &self.tls_key, &self.dev_cert_dir) {
+    /// What the flags ask for.
+    pub(super) fn source(&self) -> anyhow::Result<Source> {
+        match (&self.tls_cert, &self.tls_key, &self.dev_cert_dir) {
             (Some(certificate), Some(key), None) => {
-                PairFiles { certificate: certificate.clone(), key: key.clone() }
+                Ok(Source::Files(PairFiles { certificate: certificate.clone(), key: key.clone() }))
             }
-            (None, None, Some(dir)) => make(dir, &self.dev_names)?,
+            (None, None, Some(dir)) => {
+                Ok(Source::Fresh { dir: dir.clone(), names: self.dev_names.clone() })
+            }
             _ => anyhow::bail!("give --tls-cert and --tls-key, or --dev-cert-dir"),
+        }
+    }
+}
+
+impl Source {
+    /// Reads the pair; makes it first where development asks for that.
+    pub(super) fn load(self) -> anyhow::Result<Reloader> {
+        let files = match self {
+            Self::Files(files) => files,
+            Self::Fresh { dir, names } => make(&dir, &names)?,
         };
         Ok(Reloader::start(files, clock::now)?)
     }

@@ -47,11 +47,12 @@ fn runtime() -> anyhow::Result<Runtime> {
 
 async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     let ServeArgs { listen, certificate, settings, bounds, log: _ } = args;
+    let source = certificate.source()?;
     let mut signals = Signals::install()?;
-    // First of all: a second start on a used port must not touch the files of the first.
+    // Before the certificate: a second start on a used port must not touch the files of the first.
     let listener = bind(listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
-    let reloader = certificate.reloader()?;
+    let reloader = source.load()?;
     let resolver = reloader.resolver();
     let readiness =
         Arc::new(Readiness::default().with("certificate", certificate_check(&resolver)));
