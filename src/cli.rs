@@ -3,10 +3,19 @@
 //! Exit codes: 0 done, 1 a negative verdict of a command that judges, 2 wrong usage, unreadable
 //! input, or no way to begin.
 
+mod excerpt;
 pub mod generate;
+mod input;
+mod manifest;
+mod nearest;
+mod out;
 pub mod output;
+mod paint;
+mod problem;
+pub mod review;
 pub mod serve;
 pub mod settings;
+mod yaml;
 
 use std::process::ExitCode;
 
@@ -30,6 +39,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Judge manifests or admission reviews, without a cluster
+    Review(Box<review::ReviewArgs>),
     /// Serve the admission webhook
     Serve(Box<serve::ServeArgs>),
     /// Write manifests and certificates
@@ -43,12 +54,15 @@ pub enum Verdict {
     Good,
     /// Something was denied or found wanting.
     Bad,
+    /// Something could not be read, and was reported where it happened.
+    Unreadable,
 }
 
 impl Cli {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<Verdict> {
         match self.command {
+            Command::Review(args) => review::run(&args),
             Command::Serve(args) => serve::run(*args),
             Command::Generate(args) => generate::run(args),
         }
@@ -72,6 +86,7 @@ fn exit_code(result: anyhow::Result<Verdict>) -> ExitCode {
     match result {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(1),
+        Ok(Verdict::Unreadable) => ExitCode::from(2),
         Err(error) => {
             output::complain(&error);
             ExitCode::from(2)

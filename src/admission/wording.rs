@@ -3,6 +3,8 @@
 //! Warnings are grouped by rule, at most ten, each at most 256 printable ASCII characters; the API
 //! server cuts longer ones.
 
+use serde_json::Value;
+
 use super::{Answer, Subject};
 use crate::model::finding::quoted;
 use crate::model::names::SIDECAR;
@@ -95,20 +97,36 @@ fn is_injection(op: &Op) -> bool {
 }
 
 /// One human line for an operation of a patch. `before` is the value that stands there.
-pub fn change_line(op: &Op, before: Option<&serde_json::Value>) -> String {
-    match op {
-        Op::Add { at, value, .. } => match value.get("name").and_then(|name| name.as_str()) {
-            Some(SIDECAR) => format!("{at}: add container {SIDECAR}"),
-            Some(name) => format!("{at}: add \"{name}\""),
-            None => format!("{at}: set to {}", quoted(value)),
-        },
-        Op::Replace { at, value } => match before {
-            Some(before) => format!("{at}: {} -> {}", quoted(before), quoted(value)),
-            None => format!("{at}: set to {}", quoted(value)),
-        },
-        Op::Remove { at } => format!("{at}: take out"),
+pub fn change_line(op: &Op, before: Option<&Value>) -> String {
+    match (op, before) {
+        (Op::Add { at, value, .. }, _) => format!("{at}: {}", added(value)),
+        (Op::Replace { at, value }, Some(before)) => {
+            format!("{at}: {} -> {}", quoted(before), quoted(value))
+        }
+        (Op::Replace { at, value }, None) => format!("{at}: {}", added(value)),
+        (Op::Remove { at }, _) => format!("{at}: take out"),
     }
 }
+
+/// What is put where nothing was; named entries by their names.
+fn added(value: &Value) -> String {
+    let name = |entry: &Value| entry.get("name").and_then(Value::as_str).map(str::to_owned);
+    let names = match value {
+        Value::Array(entries) => entries.iter().map(name).collect::<Option<Vec<_>>>(),
+        Value::Object(map) if !map.contains_key("name") => {
+            return format!("set to {}", cropped(&value.to_string(), LONGEST_VALUE));
+        }
+        _ => name(value).map(|name| vec![name]),
+    };
+    match names.as_deref() {
+        Some([name]) if name == SIDECAR => format!("add container {SIDECAR}"),
+        Some(names) if !names.is_empty() => format!("add {}", names.join(", ")),
+        _ => format!("set to {}", quoted(value)),
+    }
+}
+
+/// The most characters of an object that a line shows.
+const LONGEST_VALUE: usize = 120;
 
 fn shortened(line: &str) -> String {
     cropped(&ascii(line), LONGEST_WARNING)

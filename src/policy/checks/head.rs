@@ -98,7 +98,7 @@ fn ports_disagree(cluster: &Cluster<'_>, ray: &Container<'_>) -> Option<Finding>
     let ports = list(ray.raw, "ports");
     let index = ports.iter().position(|entry| text(entry, "name") == Some("gcs-server"))?;
     let declared = ports.get(index)?.get("containerPort")?;
-    (*declared != port).then(|| {
+    (declared.as_i64() != port.trim().parse().ok()).then(|| {
         Finding::warn(
             RuleId::PORTS_DISAGREE,
             ray.at.at("ports").at(index).at("containerPort"),

@@ -1,0 +1,178 @@
+//! The forms of a report: how each object is written, what stands before, between and behind.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::super::paint::Paint;
+use super::super::problem::Problem;
+use super::judge::Judged;
+use super::{junit, sarif, text};
+use crate::admission::wire;
+use crate::model::{Finding, Op, Severity};
+
+/// A form of report.
+pub(super) enum Report {
+    /// For people.
+    Text { paint: Paint, quiet: bool },
+    /// An array, one entry per object.
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// `JUnit` XML.
+    Junit,
+    /// AdmissionReviews.
+    Admission,
+}
+
+/// What one document added to the report.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// What is written; `None` where this form says nothing about it.
+    pub(super) text: Option<String>,
+    /// What could not be read, or should be known.
+    pub(super) problem: Option<Problem>,
+    /// The object was judged; whether it was allowed, patched, and how many warnings it got.
+    verdict: Option<(bool, bool, usize)>,
+    /// It was an object of another kind.
+    other: bool,
+}
+
+impl Part {
+    pub(super) fn problem(problem: Problem) -> Self {
+        Self { problem: Some(problem), ..Self::default() }
+    }
+
+    pub(super) fn skipped() -> Self {
+        Self { other: true, ..Self::default() }
+    }
+}
+
+/// How it went.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) objects: usize,
+    pub(super) denied: usize,
+    pub(super) patched: usize,
+    pub(super) warnings: usize,
+    pub(super) skipped: usize,
+    /// Inputs without an answer.
+    pub(super) errors: usize,
+    /// Parts of the report that were written.
+    pub(super) written: usize,
+}
+
+impl Summary {
+    pub(super) fn count(&mut self, part: &Part) {
+        self.skipped += usize::from(part.other);
+        self.errors += usize::from(part.problem.as_ref().is_some_and(Problem::is_error));
+        if let Some((allowed, patched, warnings)) = part.verdict {
+            self.objects += 1;
+            self.denied += usize::from(!allowed);
+            self.patched += usize::from(patched);
+            self.warnings += warnings;
+        }
+    }
+
+    /// There was nothing to judge, which is no success.
+    pub(super) fn nothing_of_ours(&self, paths: &[PathBuf]) -> Problem {
+        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let message = match self.skipped {
+            0 => "holds no object at all".to_owned(),
+            skipped => format!("holds no object of a Ray kind ({skipped} of other kinds)"),
+        };
+        Problem::error(names.join(", "), message).help(
+            "raywarden reviews RayCluster, RayJob, RayService, RayCronJob and AdmissionReview",
+        )
+    }
+}
+
+impl Report {
+    /// What stands before the first object.
+    pub(super) fn opening(&self) -> String {
+        match self {
+            Self::Text { .. } | Self::Admission => String::new(),
+            Self::Json => "[".to_owned(),
+            Self::Sarif => sarif::opening(),
+            Self::Junit => junit::opening(),
+        }
+    }
+
+    /// What stands between two objects.
+    pub(super) const fn separator(&self) -> &'static str {
+        match self {
+            Self::Json | Self::Sarif => ",\n",
+            Self::Text { .. } | Self::Junit | Self::Admission => "",
+        }
+    }
+
+    /// What stands behind the last object.
+    pub(super) fn closing(&self, summary: &Summary, problems: &[Problem]) -> String {
+        match self {
+            Self::Text { paint, .. } => text::closing(summary, paint),
+            Self::Json => "]\n".to_owned(),
+            Self::Sarif => sarif::closing(problems),
+            Self::Junit => junit::closing(problems),
+            Self::Admission => String::new(),
+        }
+    }
+
+    /// One object.
+    pub(super) fn part(&self, judged: &Judged<'_>) -> Part {
+        let answer = &judged.answer;
+        let text = match self {
+            Self::Text { paint, quiet } => text::object(judged, paint, *quiet),
+            Self::Json => Some(entry(judged).to_string()),
+            Self::Sarif => sarif::results(judged),
+            Self::Junit => Some(junit::case(judged)),
+            Self::Admission => Some(format!("{}\n", wire::response(&judged.review.uid, answer))),
+        };
+        let warned = told(judged).filter(|(_, denied)| !denied).count();
+        let patched = !answer.patch.is_empty();
+        Part { text, verdict: Some((answer.allowed, patched, warned)), ..Part::default() }
+    }
+}
+
+/// The findings that somebody is told of, and whether each refuses.
+pub(super) fn told<'a>(judged: &'a Judged<'_>) -> impl Iterator<Item = (&'a Finding, bool)> {
+    let answer = &judged.answer;
+    let spoken = answer.findings.iter().filter(|finding| finding.severity != Severity::Note);
+    spoken.map(|finding| (finding, finding.severity == Severity::Deny && !answer.audited))
+}
+
+/// An object as the JSON report has it. In audit mode what would have been denied is a warning.
+fn entry(judged: &Judged<'_>) -> Value {
+    let answer = &judged.answer;
+    let line = |finding: &Finding| {
+        let message = if finding.severity == Severity::Deny && answer.audited {
+            format!("would deny: {}", finding.message())
+        } else {
+            finding.message()
+        };
+        json!({"field": finding.at.to_string(), "message": message, "rule": finding.rule.as_str()})
+    };
+    let list = |wanted: bool| -> Vec<Value> {
+        told(judged)
+            .filter(|(_, denied)| *denied == wanted)
+            .map(|(finding, _)| line(finding))
+            .collect()
+    };
+    let object = judged.object();
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or("");
+    let subject = judged.review.subject();
+    json!({
+        "object": {
+            "apiVersion": text("apiVersion"),
+            "kind": subject.kind,
+            "namespace": judged.review.namespace,
+            "name": subject.name,
+        },
+        "source": {"file": judged.page.file, "line": judged.line},
+        "operation": judged.review.operation.as_str(),
+        "allowed": answer.allowed,
+        "causes": list(true),
+        "warnings": list(false),
+        "patch": answer.patch.iter().map(Op::to_json).collect::<Vec<_>>(),
+        "auditAnnotations": answer.audit_annotations,
+    })
+}

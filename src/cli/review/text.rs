@@ -1,0 +1,128 @@
+//! The report for people: each finding at its line, then what would be changed.
+
+use std::fmt::Write as _;
+
+use super::super::excerpt::{Excerpt, printable};
+use super::super::paint::Paint;
+use super::judge::Judged;
+use super::report::{Summary, told};
+use crate::admission::wording::change_line;
+use crate::model::{Finding, Op};
+
+/// One object; `None` where there is nothing to say of it.
+pub(super) fn object(judged: &Judged<'_>, paint: &Paint, quiet: bool) -> Option<String> {
+    let denied = !judged.answer.allowed;
+    let findings: Vec<(&Finding, bool)> = told(judged).collect();
+    if quiet && !denied {
+        return None;
+    }
+    let mut out = String::new();
+    for (finding, refuses) in &findings {
+        if !quiet || *refuses {
+            draw(finding, *refuses, judged, &mut out, paint);
+        }
+    }
+    let count = |wanted: bool| findings.iter().filter(|(_, refuses)| *refuses == wanted).count();
+    verdict(judged, count(true), count(false), &mut out, paint);
+    changes(judged, &mut out, paint);
+    out.push('\n');
+    Some(out)
+}
+
+fn draw(finding: &Finding, refuses: bool, judged: &Judged<'_>, out: &mut String, paint: &Paint) {
+    let (colour, word) = if refuses { (paint.error, "denied") } else { (paint.warning, "warning") };
+    let would = finding.severity == crate::model::Severity::Deny && !refuses;
+    let found = printable(&finding.found);
+    let prefix = if would { "would deny: " } else { "" };
+    let _ = writeln!(out, "{colour}{word}{}[{}]: {prefix}{found}", paint.off, finding.rule);
+    let label = finding.at.to_string();
+    match judged.page.target(&judged.base, &finding.at) {
+        Some(target) => {
+            let label = if target.exact { label } else { format!("{label} is not there") };
+            Excerpt {
+                from: target.from,
+                file: judged.page.file,
+                mark: target.mark,
+                context: target.context,
+                label: &label,
+            }
+            .draw(out, paint);
+        }
+        None => {
+            let _ = writeln!(out, "  at {}:{}: {label}", printable(judged.page.file), judged.line);
+        }
+    }
+    for (word, text) in [("allowed", &finding.allowed), ("fix", &finding.fix)] {
+        if !text.is_empty() {
+            let _ = writeln!(out, "  {word}: {}", printable(text));
+        }
+    }
+    out.push('\n');
+}
+
+fn verdict(judged: &Judged<'_>, errors: usize, warnings: usize, out: &mut String, paint: &Paint) {
+    let answer = &judged.answer;
+    let (colour, word) =
+        if answer.allowed { (paint.good, "admitted") } else { (paint.error, "denied") };
+    let name = judged.name();
+    let _ =
+        write!(out, "{}{}{}: {colour}{word}{}", paint.bold, printable(&name), paint.off, paint.off);
+    if let Some(why) = answer.passed {
+        let _ = write!(out, " ({why}: no rule asked)");
+    }
+    for (count, noun) in [(errors, "fault"), (warnings, "warning")] {
+        if count > 0 {
+            let _ = write!(out, ", {}", counted(count, noun));
+        }
+    }
+    let _ = writeln!(out, "  {}:{}", printable(judged.page.file), judged.line);
+    if let Some(chart) = judged.page.chart_source() {
+        let _ = writeln!(out, "  rendered from {}", printable(chart));
+    }
+}
+
+fn changes(judged: &Judged<'_>, out: &mut String, paint: &Paint) {
+    let answer = &judged.answer;
+    let (ops, word): (&[Op], &str) = if answer.patch.is_empty() {
+        (&answer.unpatched, "in enforce mode would change")
+    } else {
+        (&answer.patch, "the webhook changes")
+    };
+    if ops.is_empty() || !answer.allowed {
+        return;
+    }
+    let _ = writeln!(out, "  {word}:");
+    for op in ops {
+        let line = change_line(op, judged.value_at(op.at()));
+        let _ = writeln!(out, "    {}{}{}", paint.good, printable(&line), paint.off);
+    }
+}
+
+/// The last line.
+pub(super) fn closing(summary: &Summary, paint: &Paint) -> String {
+    if summary.objects == 0 {
+        return String::new();
+    }
+    let admitted = summary.objects - summary.denied;
+    let mut out = format!("{}{}{}: ", paint.bold, counted(summary.objects, "object"), paint.off);
+    if summary.denied > 0 {
+        let _ = write!(out, "{}{} denied{}, ", paint.error, summary.denied, paint.off);
+    }
+    let _ = write!(out, "{admitted} admitted");
+    if summary.patched > 0 {
+        let _ = write!(out, " ({} patched)", summary.patched);
+    }
+    let _ = write!(out, ", {}", counted(summary.warnings, "warning"));
+    if summary.skipped > 0 {
+        let _ = write!(out, ", {} of other kinds skipped", summary.skipped);
+    }
+    if summary.errors > 0 {
+        let _ = write!(out, ", {} not read", summary.errors);
+    }
+    out.push('\n');
+    out
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
