@@ -15,7 +15,7 @@ use super::yaml::{self, Notice};
 use crate::model::Pointer;
 use kinds::Class;
 pub(super) use kinds::group_version;
-pub(super) use page::Page;
+pub(super) use page::{Page, Target};
 
 /// Levels of lists within lists.
 const LIST_DEPTH: usize = 8;

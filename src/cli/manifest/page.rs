@@ -72,14 +72,22 @@ impl<'a> Page<'a> {
         Some(self.position(nearest.spot.value.start).line)
     }
 
-    /// What to mark for the place `at` of the object at `base`.
-    pub(in crate::cli) fn target(&self, base: &Pointer, at: &Pointer) -> Option<Target<'_>> {
+    /// What to mark for the place `at` of the object at `base`; `by_name` where the name is wrong
+    /// and not the value.
+    pub(in crate::cli) fn target(
+        &self,
+        base: &Pointer,
+        at: &Pointer,
+        by_name: bool,
+    ) -> Option<Target<'_>> {
         let steps = || base.tokens().iter().chain(at.tokens());
         let nearest = self.root()?.nearest(steps());
         let spot = nearest.spot;
         let exact = nearest.depth == steps().count();
         let mark = match &spot.key {
-            Some(key) if !exact || !spot.is_leaf() || spot.value.is_empty() => key.clone(),
+            Some(key) if by_name || !exact || !spot.is_leaf() || spot.value.is_empty() => {
+                key.clone()
+            }
             _ => self.first_line_of(&spot.value),
         };
         let context = nearest

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::manifest::Object;
+use super::super::manifest::{Object, Page, Target};
 use super::super::problem::Problem;
 use super::stored::Stored;
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
-use crate::model::{Operation, Pointer, Token};
+use crate::model::{Finding, Operation, Pointer, RuleId, Token};
 
 /// What every object is judged by.
 pub(super) struct Judge<'a> {
@@ -27,7 +27,7 @@ pub(super) struct Judged<'a> {
     /// What was said.
     pub(super) answer: Answer,
     /// Where the object's document stands.
-    pub(super) page: &'a super::super::manifest::Page<'a>,
+    pub(super) page: &'a Page<'a>,
     /// Where in the document the object stands.
     pub(super) base: Pointer,
     /// Number of its first line.
@@ -65,7 +65,7 @@ impl Judge<'_> {
     fn judged<'a>(
         &self,
         review: Review,
-        page: &'a super::super::manifest::Page<'a>,
+        page: &'a Page<'a>,
         base: Pointer,
         line: usize,
     ) -> Judged<'a> {
@@ -75,6 +75,11 @@ impl Judge<'_> {
 }
 
 impl Judged<'_> {
+    /// What to mark in the file for a finding.
+    pub(super) fn target(&self, finding: &Finding) -> Option<Target<'_>> {
+        self.page.target(&self.base, &finding.at, finding.rule == RuleId::UNKNOWN_FIELD)
+    }
+
     /// The object, or the stored one where none came.
     pub(super) fn object(&self) -> &Value {
         const NULL: &Value = &Value::Null;

@@ -42,7 +42,7 @@ pub(super) fn results(judged: &Judged<'_>) -> Option<String> {
 }
 
 fn result(finding: &Finding, denied: bool, judged: &Judged<'_>) -> Value {
-    let region = match judged.page.target(&judged.base, &finding.at) {
+    let region = match judged.target(finding) {
         Some(target) => json!({
             "startLine": target.start.line,
             "startColumn": target.start.column,

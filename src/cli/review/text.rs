@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::excerpt::{Excerpt, printable};
+use super::super::manifest::Target;
 use super::super::paint::Paint;
 use super::judge::Judged;
 use super::report::{Summary, told};
@@ -17,10 +18,14 @@ pub(super) fn object(judged: &Judged<'_>, paint: &Paint, quiet: bool) -> Option<
         return None;
     }
     let mut out = String::new();
-    for (finding, refuses) in &findings {
-        if !quiet || *refuses {
-            draw(finding, *refuses, judged, &mut out, paint);
-        }
+    let mut placed: Vec<_> = findings
+        .iter()
+        .filter(|(_, refuses)| !quiet || *refuses)
+        .map(|(finding, refuses)| (judged.target(finding), finding, *refuses))
+        .collect();
+    placed.sort_by_key(|(target, ..)| target.as_ref().map(|it| (it.start.line, it.start.column)));
+    for (target, finding, refuses) in placed {
+        draw(finding, refuses, target, judged, &mut out, paint);
     }
     let count = |wanted: bool| findings.iter().filter(|(_, refuses)| *refuses == wanted).count();
     verdict(judged, count(true), count(false), &mut out, paint);
@@ -29,14 +34,21 @@ pub(super) fn object(judged: &Judged<'_>, paint: &Paint, quiet: bool) -> Option<
     Some(out)
 }
 
-fn draw(finding: &Finding, refuses: bool, judged: &Judged<'_>, out: &mut String, paint: &Paint) {
+fn draw(
+    finding: &Finding,
+    refuses: bool,
+    target: Option<Target<'_>>,
+    judged: &Judged<'_>,
+    out: &mut String,
+    paint: &Paint,
+) {
     let (colour, word) = if refuses { (paint.error, "denied") } else { (paint.warning, "warning") };
     let would = finding.severity == crate::model::Severity::Deny && !refuses;
     let found = printable(&finding.found);
     let prefix = if would { "would deny: " } else { "" };
     let _ = writeln!(out, "{colour}{word}{}[{}]: {prefix}{found}", paint.off, finding.rule);
     let label = finding.at.to_string();
-    match judged.page.target(&judged.base, &finding.at) {
+    match target {
         Some(target) => {
             let label = if target.exact { label } else { format!("{label} is not there") };
             Excerpt {
