@@ -6,7 +6,8 @@ mod manifests;
 
 use clap::{Args, Subcommand};
 
-use super::Verdict;
+use super::{Verdict, output};
+use crate::schema;
 
 /// Write manifests and certificates
 #[derive(Debug, Args)]
@@ -19,6 +20,10 @@ pub struct GenerateArgs {
 enum What {
     /// Print or write the two webhook configurations
     Manifests(Box<manifests::ManifestArgs>),
+    /// Print the RayCluster CRD for clusters without KubeRay
+    ///
+    /// Never apply it where KubeRay's own is installed: it would replace it.
+    Crd,
     /// Write an authority and a server certificate
     Certs(certs::CertArgs),
 }
@@ -27,6 +32,7 @@ enum What {
 pub fn run(args: GenerateArgs) -> anyhow::Result<Verdict> {
     match args.what {
         What::Manifests(args) => manifests::run(*args)?,
+        What::Crd => output::print(&schema::crd_yaml())?,
         What::Certs(args) => certs::run(&args)?,
     }
     Ok(Verdict::Good)

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Makes anew what is checked in and generated: the embedded Kubernetes types, the CRD, the registration.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tests/tools/schema.py
+cargo build --quiet
+target/debug/raywarden generate crd >deploy/crd/raycluster.yaml
+target/debug/raywarden generate manifests --out deploy
+git status --short -- src/schema deploy
