@@ -3,7 +3,9 @@
 //! Exit codes: 0 done, 1 a negative verdict of a command that judges, 2 wrong usage, unreadable
 //! input, or no way to begin.
 
+pub mod audit;
 mod excerpt;
+pub mod explain;
 pub mod generate;
 mod input;
 mod manifest;
@@ -41,6 +43,10 @@ pub struct Cli {
 pub enum Command {
     /// Judge manifests or admission reviews, without a cluster
     Review(Box<review::ReviewArgs>),
+    /// Judge what is stored in a cluster, read-only
+    Audit(Box<audit::AuditArgs>),
+    /// Say what a rule means, why, and what to do
+    Explain(explain::ExplainArgs),
     /// Serve the admission webhook
     Serve(Box<serve::ServeArgs>),
     /// Write manifests and certificates
@@ -63,6 +69,8 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<Verdict> {
         match self.command {
             Command::Review(args) => review::run(&args),
+            Command::Audit(args) => audit::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Serve(args) => serve::run(*args),
             Command::Generate(args) => generate::run(args),
         }

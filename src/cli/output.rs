@@ -5,6 +5,21 @@
 
 use std::io::{self, ErrorKind, Write as _};
 
+/// Columns of what people read where nobody says how wide the terminal is.
+pub const WIDTH: u16 = 100;
+
+/// Columns of the terminal, by `COLUMNS`.
+pub fn width() -> u16 {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    said.filter(|columns| *columns >= 40).unwrap_or(WIDTH)
+}
+
+/// Writes a line to stderr.
+pub fn note(line: &str) {
+    // Where stderr is closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "raywarden: {line}");
+}
+
 /// Writes `text` to stdout.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();

@@ -1,0 +1,188 @@
+//! `raywarden explain`: what a rule means, why, and what to do.
+//!
+//! Input: an id, or none. Output: the catalogue as a table, or one rule with its examples; text or
+//! JSON. An unknown id ends with 2 and the nearest ones.
+
+use std::fmt::Write as _;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Value, json};
+
+use super::nearest::nearest;
+use super::output::print;
+use super::{Verdict, output};
+use crate::model::{RuleId, Severity};
+use crate::policy::rules::{Base, Example, Rule, catalogue, find};
+
+/// Say what a rule means, why, and what to do
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  # All rules:
+  raywarden explain
+
+  # The one in brackets behind a refusal:
+  raywarden explain bounds/min-max
+
+  # For a page of one's own:
+  raywarden explain --output json")]
+pub struct ExplainArgs {
+    /// The rule's id; all of them without one
+    #[arg(value_name = "RULE")]
+    rule: Option<String>,
+
+    /// The form of the answer
+    #[arg(short = 'o', long, value_enum, default_value_t = Format::Text, value_name = "FORM")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// An array of rules
+    Json,
+}
+
+/// Runs the command.
+pub fn run(args: &ExplainArgs) -> anyhow::Result<Verdict> {
+    let rules: Vec<&Rule> = match &args.rule {
+        None => catalogue().collect(),
+        Some(id) => vec![named(id)?],
+    };
+    let text = match (args.output, rules.as_slice()) {
+        (Format::Json, rules) => {
+            let rules: Vec<Value> = rules.iter().map(|rule| entry(rule)).collect();
+            format!("{:#}\n", Value::Array(rules))
+        }
+        (Format::Text, [rule]) if args.rule.is_some() => page(rule),
+        (Format::Text, rules) => table(rules),
+    };
+    print(&text)?;
+    Ok(Verdict::Good)
+}
+
+fn named(id: &str) -> anyhow::Result<&'static Rule> {
+    // As it stands in a refusal: `[raywarden bounds/min-max]`.
+    let plain = id.trim_matches(['[', ']']).trim_start_matches("raywarden").trim();
+    if let Some(rule) = RuleId::parse(plain).and_then(find) {
+        return Ok(rule);
+    }
+    let near = nearest(plain, RuleId::ALL.iter().map(|id| id.as_str()));
+    let hint = if near.is_empty() {
+        "`raywarden explain` lists all rules".to_owned()
+    } else {
+        format!("did you mean {}?", near.join(" or "))
+    };
+    bail!("there is no rule {id:?}; {hint}")
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Deny => "deny",
+        Severity::Warn => "warn",
+        Severity::Note => "note",
+    }
+}
+
+fn table(rules: &[&Rule]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(output::WIDTH).set_header(["RULE", "DOES", "MEANS"]);
+    for rule in rules {
+        table.add_row([rule.id.as_str(), word(rule.severity), rule.title]);
+    }
+    trimmed(&table.to_string())
+}
+
+/// A table without the blanks at its line ends.
+fn trimmed(table: &str) -> String {
+    table.lines().fold(String::new(), |mut out, line| {
+        let _ = writeln!(out, "{}", line.trim_end());
+        out
+    })
+}
+
+fn page(rule: &Rule) -> String {
+    let does = match rule.severity {
+        Severity::Deny => "refuses",
+        Severity::Warn => "warns",
+        Severity::Note => "notes",
+    };
+    let mut out = format!("{}  ({does})\n{}\n\n", rule.id, rule.title);
+    let _ = writeln!(out, "{}\n", wrapped(rule.why));
+    let _ = writeln!(out, "{}\n", wrapped(&format!("What to do: {}", rule.fix)));
+    for (title, example) in [("This fails", &rule.fails), ("This passes", &rule.passes)] {
+        let _ = writeln!(out, "{title}, laid over {}:", base(example.base));
+        if !example.flags.is_empty() {
+            let _ = writeln!(out, "  with {}", example.flags.join(" "));
+        }
+        if let Some(before) = example.before {
+            let _ = writeln!(out, "  stored before:\n{}  and then written:", indented(before));
+        }
+        let _ = writeln!(out, "{}", indented(example.yaml));
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+const fn base(base: Base) -> &'static str {
+    match base {
+        Base::RayCluster => "a sound, autoscaled RayCluster",
+        Base::RayJob => "a sound RayJob",
+        Base::Domino => "a sound RayCluster of Domino's",
+        Base::Scale => "a request to the scale subresource of Domino's RayCluster",
+    }
+}
+
+fn indented(yaml: &str) -> String {
+    if yaml.trim().is_empty() {
+        return "    (as it is)\n".to_owned();
+    }
+    yaml.lines().fold(String::new(), |mut out, line| {
+        let _ = writeln!(out, "    {line}");
+        out
+    })
+}
+
+/// Lines of at most the output's width, broken between words.
+fn wrapped(text: &str) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > usize::from(output::WIDTH) {
+            out.push('\n');
+            column = 0;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
+fn entry(rule: &Rule) -> Value {
+    let example = |example: &Example| {
+        json!({
+            "base": example.base.yaml(),
+            "before": example.before,
+            "yaml": example.yaml,
+            "flags": example.flags,
+        })
+    };
+    json!({
+        "id": rule.id.as_str(),
+        "severity": word(rule.severity),
+        "title": rule.title,
+        "why": rule.why,
+        "fix": rule.fix,
+        "fails": example(&rule.fails),
+        "passes": example(&rule.passes),
+    })
+}
