@@ -18,7 +18,7 @@ use support::control_plane::{ControlPlane, Options};
 use support::run::{Ran, run};
 use support::webhook::raywarden;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {
     let plane =
@@ -35,7 +35,7 @@ static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {
 /// Every hundredth cluster of team-a has bounds that contradict each other.
 fn cluster(index: usize) -> Value {
     let container = json!({"name": "ray", "image": "x", "resources": {"limits": {"cpu": "1"}}});
-    let max = if index % 100 == 0 { 1 } else { 5 };
+    let max = if index.is_multiple_of(100) { 1 } else { 5 };
     json!({
         "apiVersion": "ray.io/v1", "kind": "RayCluster",
         "metadata": {"name": format!("c{index}"), "namespace": if index < 500 { "team-a" } else { "team-b" }},

@@ -110,6 +110,27 @@ fn each_failing_example_is_caught_by_its_rule_alone_and_each_passing_one_by_none
 }
 
 #[test]
+fn every_refusal_says_what_is_there_what_is_allowed_and_what_to_do() {
+    for rule in catalogue() {
+        let example = &rule.fails;
+        if example.before.is_some() || example.base == Base::Scale {
+            continue;
+        }
+        let mut command = raywarden();
+        command.args(["review", "-f", "-", "--output", "json", "--strict"]).args(example.flags);
+        let ran = run(command, &object(example.base, example.yaml).to_string(), SOON);
+        let report: Value = serde_json::from_str(&ran.stdout).expect("JSON was asked for");
+        for cause in report[0]["causes"].as_array().into_iter().flatten() {
+            let message = cause["message"].as_str().expect("a message");
+            let parts: Vec<&str> = message.split("; ").collect();
+            let allowed = parts.iter().any(|part| part.starts_with("allowed: "));
+            assert!(allowed && parts.len() >= 3, "{}: {message}", rule.id);
+            assert!(cause["field"].as_str().is_some_and(|field| !field.is_empty()));
+        }
+    }
+}
+
+#[test]
 fn the_table_and_a_page_read_as_they_are_meant_to() {
     let explain = |arguments: &[&str]| {
         let mut command = raywarden();

@@ -281,7 +281,7 @@ fn a_reader_that_goes_away_is_no_error() {
     }
     let folder = Folder::new("pipe");
     let path = folder.file("many.yaml", many.as_bytes());
-    let line = format!("\"$0\" review -f \"$1\" | head -n 1; exit \"${{PIPESTATUS[0]}}\"");
+    let line = "\"$0\" review -f \"$1\" | head -n 1; exit \"${PIPESTATUS[0]}\"".to_string();
     let mut command = Command::new("bash");
     command.args(["-c", &line]).arg(env!("CARGO_BIN_EXE_raywarden")).arg(path);
     command.stdin(Stdio::null());

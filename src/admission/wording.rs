@@ -99,11 +99,12 @@ fn is_injection(op: &Op) -> bool {
 /// One human line for an operation of a patch. `before` is the value that stands there.
 pub fn change_line(op: &Op, before: Option<&Value>) -> String {
     match (op, before) {
-        (Op::Add { at, value, .. }, _) => format!("{at}: {}", added(value)),
         (Op::Replace { at, value }, Some(before)) => {
             format!("{at}: {} -> {}", quoted(before), quoted(value))
         }
-        (Op::Replace { at, value }, None) => format!("{at}: {}", added(value)),
+        (Op::Add { at, value, .. } | Op::Replace { at, value }, _) => {
+            format!("{at}: {}", added(value))
+        }
         (Op::Remove { at }, _) => format!("{at}: take out"),
     }
 }

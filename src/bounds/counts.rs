@@ -265,7 +265,7 @@ fn removed(change: &Change<'_>) -> Vec<Finding> {
             RuleId::GROUP_REMOVED,
             change.new.at.at("workerGroupSpecs"),
             format!("group \"{name}\" goes away with {count} replicas; its Pods stay and the autoscaler fails on them"),
-            "",
+            "a group whose replicas are 0",
             format!("set minReplicas and replicas of \"{name}\" to 0, wait for its Pods to go, then take it out"),
         );
         Some(change.strictly(finding))

@@ -124,7 +124,7 @@ fn text(name: &str, bytes: Vec<u8>) -> Result<String, Problem> {
             .at_line(line)
             .help("name YAML or JSON files")
     };
-    let line = |upto: &[u8]| upto.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = |upto: &[u8]| upto.split(|byte| *byte == b'\n').count();
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         not_text(line(error.as_bytes().get(..valid).unwrap_or_default()))

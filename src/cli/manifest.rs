@@ -239,7 +239,7 @@ fn notice_problem(page: &Page<'_>, notice: Notice) -> Problem {
             ("kubectl reads nothing behind `...`".to_owned(), at, "part documents by `---`")
         }
     };
-    Problem::error(page.file, message).at_offset(page.quoted, at).help(help).as_notice()
+    Problem::error(page.file, message).at_offset(page.quoted, at).help(help).into_notice()
 }
 
 #[cfg(test)]

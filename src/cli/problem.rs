@@ -31,7 +31,7 @@ pub(super) struct Problem {
     /// What to do.
     pub(super) help: Option<String>,
     /// The line of the file, drawn with a mark.
-    quote: Option<Quote>,
+    quote: Option<Box<Quote>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Problem {
 
     /// The same as a notice.
     #[must_use]
-    pub(super) fn as_notice(mut self) -> Self {
+    pub(super) fn into_notice(mut self) -> Self {
         self.gravity = Gravity::Notice;
         self
     }
@@ -79,7 +79,7 @@ impl Problem {
     pub(super) fn at_offset(mut self, text: Quoted<'_>, offset: usize) -> Self {
         self.at = Some(text.position(offset));
         let (line, column) = text.line_at(offset);
-        self.quote = Some(Quote { line: line.to_owned(), column });
+        self.quote = Some(Box::new(Quote { line: line.to_owned(), column }));
         self
     }
 

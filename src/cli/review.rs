@@ -1,6 +1,6 @@
 //! `raywarden review`: what the webhook would say, of files.
 //!
-//! Input: paths, folders, globs or standard input; manifests or AdmissionReviews. Output: a report
+//! Input: paths, folders, globs or standard input; manifests or admission reviews. Output: a report
 //! on standard output, problems on standard error. Exit status 0 all admitted, 1 something denied,
 //! 2 usage or something that could not be read; whatever can be read is judged all the same.
 //!
@@ -149,9 +149,10 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<Verdict> {
         stored,
     };
     let report = match args.output {
-        Format::Text => {
-            Report::Text { paint: Paint::of(args.color, &std::io::stdout()), quiet: args.quiet }
-        }
+        Format::Text => Report::Text {
+            paint: Box::new(Paint::of(args.color, &std::io::stdout())),
+            quiet: args.quiet,
+        },
         Format::Json => Report::Json,
         Format::Sarif => Report::Sarif,
         Format::Junit => Report::Junit,

@@ -200,13 +200,7 @@ pub(super) fn no_time(place: &Place<'_>, text: &str) -> Finding {
 
 /// A field that must be there.
 pub(super) fn missing(place: &Place<'_>) -> Finding {
-    Finding::deny(
-        RuleId::REQUIRED,
-        place.pointer(),
-        "missing",
-        "",
-        format!("add it ({})", wanted(place)),
-    )
+    Finding::deny(RuleId::REQUIRED, place.pointer(), "missing", wanted(place), "add it")
 }
 
 /// An entry of a list that has the key of an earlier one.
@@ -219,7 +213,7 @@ pub(super) fn twice(place: &Place<'_>, first: &Place<'_>, key: &[(&str, &Value)]
         RuleId::LIST_KEY,
         place.pointer(),
         format!("{} is there already, at {}", shown.join(", "), first.pointer()),
-        "",
+        "one entry of each key",
         "rename or remove one of the two",
     )
 }

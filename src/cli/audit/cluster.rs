@@ -134,7 +134,8 @@ impl Audit<'_> {
         plural: &str,
         namespace: Option<&str>,
     ) -> anyhow::Error {
-        let place = namespace.map_or("all namespaces".to_owned(), |it| format!("namespace {it}"));
+        let place =
+            namespace.map_or_else(|| "all namespaces".to_owned(), |it| format!("namespace {it}"));
         match error {
             kube::Error::Api(status) if status.code == 401 => {
                 anyhow!("{} does not know these credentials (401)", self.server)

@@ -32,7 +32,7 @@ const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 pub(super) enum Start {
     File(Found),
     Folder(Walk),
-    Many(Vec<Start>),
+    Many(Vec<Self>),
     Nothing(Problem),
 }
 

@@ -14,14 +14,14 @@ use crate::model::{Finding, Op, Severity};
 /// A form of report.
 pub(super) enum Report {
     /// For people.
-    Text { paint: Paint, quiet: bool },
+    Text { paint: Box<Paint>, quiet: bool },
     /// An array, one entry per object.
     Json,
     /// SARIF 2.1.0.
     Sarif,
     /// `JUnit` XML.
     Junit,
-    /// AdmissionReviews.
+    /// What the webhook would answer.
     Admission,
 }
 

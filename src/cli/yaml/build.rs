@@ -253,7 +253,7 @@ impl<T: Tree> Builder<'_, T> {
             Inside::List(items) => items.push(node),
             Inside::Map { entries, key, .. } => match key.take() {
                 Some(Key::Name(key, span)) => {
-                    entries.push(Entry { key, span, node, merged: false })
+                    entries.push(Entry { key, span, node, merged: false });
                 }
                 Some(Key::Merge(at)) => entries.extend(merge(self.tree, &node, at)?),
                 None => {}

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -130,11 +132,14 @@ fn bombs_and_towers_are_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
         let previous = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{previous}]\n");
+        let _ = writeln!(bomb, "a{level}: &a{level} [{previous}]");
     }
     assert!(parse(&bomb).unwrap_err().message.contains("expand to more"));
     let flow = format!("a: {}", "[".repeat(5000));
-    let block = (0..2000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>();
+    let block = (0..2000).fold(String::new(), |mut block, depth| {
+        let _ = writeln!(block, "{}a:", " ".repeat(depth));
+        block
+    });
     assert!(parse(&flow).is_err());
     assert!(parse(&block).is_err());
     assert!(spots(&flow).is_none());

@@ -32,7 +32,7 @@ fn no_groups(subject: &Subject<'_>) -> Option<Finding> {
             RuleId::NO_GROUPS,
             subject.cluster.at.at("workerGroupSpecs"),
             "autoscaling is on and there is no worker group: nothing to scale",
-            "",
+            "at least one worker group",
             "add a worker group, or set enableInTreeAutoscaling to false",
         )
     })
@@ -56,7 +56,7 @@ fn no_cpu(section: &Section<'_>) -> Option<Finding> {
             RuleId::NO_CPU,
             container.at.join(&["resources"]),
             format!("no CPU figure for {}: the autoscaler stops on it", section.called),
-            "",
+            "a figure in one of the places that it reads",
             "set resources.limits.cpu of the first container, or rayStartParams num-cpus",
         )
     })

@@ -39,7 +39,7 @@ fn token(cluster: &Cluster<'_>, head: &Template<'_>) -> Option<Finding> {
             RuleId::TOKEN,
             head.field("automountServiceAccountToken"),
             "false: the autoscaler needs a token and stops without one",
-            "",
+            "true, or a token of the sidecar's own",
             format!("mount a projected token at {TOKEN_FOLDER} by autoscalerOptions.volumeMounts"),
         )
     })
@@ -54,7 +54,7 @@ fn host_network(head: &Template<'_>) -> Option<Finding> {
             RuleId::HOST_NETWORK,
             head.field("dnsPolicy"),
             format!("hostNetwork with dnsPolicy {policy}: the API server's name does not resolve"),
-            "",
+            NEEDED,
             format!("set dnsPolicy: {NEEDED}"),
         )
     })

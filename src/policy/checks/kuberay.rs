@@ -84,7 +84,7 @@ fn labels(section: &Section<'_>) -> Vec<Finding> {
             RuleId::LABELS,
             section.param_at("labels"),
             format!("{written:?}: start parameters take no labels"),
-            "",
+            "labels in the group's own field",
             "move them to the group's field labels",
         ));
     }
@@ -232,7 +232,8 @@ fn auth(cluster: &Cluster<'_>) -> Vec<Finding> {
     };
     let at = cluster.at.at("authOptions");
     let deny = |key: &'static str, found: String, fix: &str| {
-        Finding::deny(RuleId::AUTH, at.at(key), found, "", fix)
+        let allowed = "token from Ray 2.52, tokens of Kubernetes' own from 2.55, without a Secret";
+        Finding::deny(RuleId::AUTH, at.at(key), found, allowed, fix)
     };
     let token = text(auth, "mode") == Some("token");
     let kubernetes = auth.get("enableK8sTokenAuth") == Some(&Value::Bool(true));

@@ -61,5 +61,6 @@ fn moved(at: Pointer, field: &str) -> Finding {
 }
 
 fn refuse(at: Pointer, found: String, fix: &str) -> Finding {
-    Finding::deny(RuleId::FAULT_TOLERANCE, at, found, "", fix)
+    // Never the value: it may be a password.
+    Finding::deny(RuleId::FAULT_TOLERANCE, at, found, "one place for each setting", fix)
 }
