@@ -12,6 +12,7 @@ pub mod pointer;
 pub mod quantity;
 pub mod rule;
 pub mod settings;
+pub mod slips;
 pub mod template;
 
 pub use change::Change;

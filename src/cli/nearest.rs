@@ -1,5 +1,7 @@
 //! The names that somebody may have meant.
 
+use crate::model::slips::distance;
+
 /// Those of `known` that lie within a few slips of `word`, best first, at most three.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let word = word.to_ascii_lowercase();
@@ -18,26 +20,6 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     near.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Levenshtein's distance, one row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut previous = i + 1;
-        for (slot, right) in row.iter_mut().skip(1).zip(&b) {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = *slot;
-            *slot = replaced.min(*slot + 1).min(previous + 1);
-            previous = *slot;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,13 +32,5 @@ mod tests {
         assert_eq!(nearest("Bounds/Negativ", known), ["bounds/negative"]);
         assert_eq!(nearest("nothing/like-it", known), [""; 0]);
         assert_eq!(nearest("", known), [""; 0]);
-    }
-
-    #[test]
-    fn distance_counts_insertions_removals_and_replacements() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", ""), 3);
-        assert_eq!(distance("abc", "abc"), 0);
     }
 }

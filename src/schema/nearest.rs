@@ -3,10 +3,8 @@
 use super::definition::{Definitions, Schema, Type};
 use super::lexical;
 use super::place::Place;
+use crate::model::slips::{LONGEST, distance};
 use crate::model::{Pointer, Token};
-
-/// Longer names are no typing errors, and comparing them costs the square of their length.
-const LONGEST: usize = 64;
 
 /// Names shown when none is near.
 const SHOWN: usize = 6;
@@ -172,35 +170,6 @@ fn known(schema: &Schema, wrong: &str) -> String {
         0 => names.join(", "),
         _ => format!("{} and {rest} more", names.join(", ")),
     }
-}
-
-/// How many characters must be put in, taken out, changed or swapped with the next one.
-fn distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().map(|c| c.to_ascii_lowercase()).collect();
-    let right: Vec<char> = right.chars().map(|c| c.to_ascii_lowercase()).collect();
-    if left.len().max(right.len()) > LONGEST {
-        return usize::MAX;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, b) in right.iter().enumerate() {
-            let cell =
-                |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX);
-            let mut best = (cell(&row, j) + usize::from(a != b))
-                .min(cell(&row, j + 1) + 1)
-                .min(cell(&next, j) + 1);
-            let swapped =
-                i > 0 && j > 0 && left.get(i - 1) == Some(b) && right.get(j - 1) == Some(a);
-            if swapped {
-                best = best.min(cell(&before, j - 1) + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// How to write what was meant as a quantity.
