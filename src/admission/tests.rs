@@ -238,3 +238,17 @@ fn every_body_that_is_no_review_says_what_is_wrong_with_it() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+#[test]
+fn thousands_of_faults_give_a_bounded_denial() {
+    let mut bad = cluster();
+    let mut group = bad["spec"]["workerGroupSpecs"][0].clone();
+    group["numOfHosts"] = json!(0);
+    bad["spec"]["workerGroupSpecs"] = Value::Array(vec![group; 5000]);
+    let answer = wire::response("7", &ask(None, &bad));
+    let status = &answer["response"]["status"];
+    assert_eq!(status["details"]["causes"].as_array().map(Vec::len), Some(100));
+    let message = status["message"].as_str().unwrap();
+    assert!(message.ends_with("more: raywarden review -f FILE shows all of them"), "{message}");
+    assert!(message.len() < 50_000);
+}

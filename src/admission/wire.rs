@@ -233,10 +233,15 @@ pub fn response(uid: &str, answer: &Answer) -> Value {
     })
 }
 
+/// The most causes of one denial; an object of thousands of faults needs no longer list.
+const MOST_CAUSES: usize = 100;
+
 /// The status of a denial. kubectl prints the causes alone, so each stands for itself; other clients
 /// print the message, so it says all of them again.
 fn status(answer: &Answer) -> Value {
-    let denials: Vec<&Finding> = answer.denials().collect();
+    let mut denials: Vec<&Finding> = answer.denials().collect();
+    let left_out = denials.len().saturating_sub(MOST_CAUSES);
+    denials.truncate(MOST_CAUSES);
     let causes: Vec<Value> = denials
         .iter()
         .map(|finding| {
@@ -251,7 +256,7 @@ fn status(answer: &Answer) -> Value {
         "status": "Failure",
         "reason": "Invalid",
         "code": 422,
-        "message": message(answer, &denials),
+        "message": message(answer, &denials, left_out),
         "details": {
             "group": answer.subject.group,
             "kind": answer.subject.kind,
@@ -261,7 +266,7 @@ fn status(answer: &Answer) -> Value {
     })
 }
 
-fn message(answer: &Answer, denials: &[&Finding]) -> String {
+fn message(answer: &Answer, denials: &[&Finding], left_out: usize) -> String {
     let mut out = format!("{} \"{}\" refused", answer.subject.kind, answer.subject.name);
     if let Some(parent) = &answer.parent {
         let _ = write!(out, " ({} {})", parent.kind, parent.name);
@@ -269,6 +274,9 @@ fn message(answer: &Answer, denials: &[&Finding]) -> String {
     for (index, finding) in denials.iter().enumerate() {
         let mark = if index == 0 { ": " } else { "; " };
         let _ = write!(out, "{mark}{}: {}", finding.at, wording::cause(answer, finding));
+    }
+    if left_out > 0 {
+        let _ = write!(out, "; and {left_out} more: raywarden review -f FILE shows all of them");
     }
     out
 }
