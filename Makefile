@@ -32,8 +32,8 @@ generate: ## make the manifests and the embedded schema anew
 golden: ## rewrite the golden files after an intended change
 	UPDATE_GOLDEN=1 $(CARGO) test
 
-bench: ## figures of the engine
-	$(CARGO) bench --bench engine
+bench: ## figures of the engine, five rounds
+	tests/bench/engine.py --out benches/engine.json
 
 bench-admission: ## the webhook's own time in the API server, beside a floor
 	$(CARGO) build --release

@@ -1,4 +1,4 @@
-//! What one review costs inside the engine. Figures, no verdicts: `make bench` prints them.
+//! What one review costs inside the engine. Figures, no verdicts: `make bench` keeps five rounds of them.
 
 #![allow(clippy::expect_used, reason = "a bench that cannot start has no figures")]
 
