@@ -8,10 +8,14 @@ use std::io::{self, ErrorKind, Write as _};
 /// Columns of what people read where nobody says how wide the terminal is.
 pub const WIDTH: u16 = 100;
 
-/// Columns of the terminal, by `COLUMNS`.
+/// Below this a table breaks within words; the terminal may as well break its lines.
+const NARROWEST: u16 = 40;
+
+/// Columns of what goes to stdout: by `COLUMNS`, which shells rarely export, or by the terminal.
 pub fn width() -> u16 {
     let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    said.filter(|columns| *columns >= 40).unwrap_or(WIDTH)
+    let seen = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
+    said.or_else(seen).filter(|columns| *columns >= NARROWEST).unwrap_or(WIDTH)
 }
 
 /// Writes a line to stderr.
