@@ -42,8 +42,8 @@ Examples:
   # Files, as somebody would find them stored:
   raywarden audit -f deploy/
 
-The rights it needs: get and list of rayclusters, and of rayjobs, rayservices and raycronjobs where the
-cluster has them.")]
+The rights it needs: get and list of rayclusters, and of the other Ray kinds that are served:
+rayjobs, rayservices, raycronjobs.")]
 pub struct AuditArgs {
     /// The kubeconfig context; the current one without it
     #[arg(long, value_name = "NAME", conflicts_with = "files")]

@@ -13,6 +13,9 @@ use super::super::excerpt::printable;
 use super::record::{Record, Records};
 use crate::model::{RuleId, Severity};
 
+/// Columns from which on a rule has a column of its own; below, a field path would not fit beside it.
+const ROOMY: u16 = 100;
+
 /// Stands for the rule where mutation speaks, which has none.
 const CHANGED: &str = "(by a write)";
 
@@ -46,7 +49,11 @@ fn object(record: &Record, width: u16, out: &mut String) {
         let rule = line.rule.map_or(CHANGED, RuleId::as_str);
         // One cell for both: a field path alone would be broken within words.
         let text = format!("{}: {}", line.field, line.message);
-        table.add_row([weight, rule, &text]);
+        if width < ROOMY {
+            table.add_row([weight, &format!("{rule}\n{text}")]);
+        } else {
+            table.add_row([weight, rule, &text]);
+        }
     }
     for line in table.to_string().lines() {
         let _ = writeln!(out, "{}", line.trim_end());
@@ -165,6 +172,13 @@ mod tests {
             let widest = report.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(widest <= usize::from(width), "{widest} > {width}:\n{report}");
             assert!(!report.contains("good"));
+        }
+    }
+
+    #[test]
+    fn a_field_stays_whole_where_there_is_little_room() {
+        for width in [70, 80, 99, 100] {
+            assert!(report(&records(), width).contains(" spec.workerGroupSpecs[0].replicas: "));
         }
     }
 
