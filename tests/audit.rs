@@ -214,7 +214,18 @@ fn files_can_be_audited_and_fail_on_decides() {
     };
     assert_eq!(code(&audit(&["-f", "good.json"])), 0);
     assert_eq!(code(&audit(&["-f", "mixed.yaml"])), 1);
-    let warned = audit(&["-f", "stored.yaml"]);
-    assert_eq!(code(&warned), 0, "{}", warned.report());
+    let warned = |arguments: &[&str]| {
+        let mut command = raywarden();
+        command.args(["audit", "-f", "-"]).args(arguments);
+        let object = "{apiVersion: distributed-compute.dominodatalab.com/v1alpha1, kind: RayCluster, \
+                      metadata: {name: r}, spec: {autoscaling: {minReplicas: 2, maxReplicas: 5}, \
+                      worker: {replicas: 1}}}";
+        run(command, object, SOON)
+    };
+    let report = warned(&[]);
+    let counts = "1 object: 0 with refusals, 1 with warnings, 0 clean, 0 skipped";
+    assert_eq!(report.stdout.lines().last(), Some(counts), "{}", report.report());
+    assert_eq!((code(&report), code(&warned(&["--fail-on", "warn"]))), (0, 1));
+    assert_eq!(code(&audit(&["-f", "good.json", "--fail-on", "warn"])), 0);
     assert_eq!(code(&audit(&["-f", "no-such.yaml"])), 2);
 }
