@@ -29,6 +29,11 @@ static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {
     let items: Vec<Value> = (0..600).map(cluster).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     plane.kubectl_with("admin", &["create", "-f", "-"], &list.to_string()).ok();
+    let mut leaving = cluster(500);
+    leaving["metadata"] =
+        json!({"name": "leaving", "namespace": "team-a", "finalizers": ["example.com/wait"]});
+    plane.kubectl_with("admin", &["create", "-f", "-"], &leaving.to_string()).ok();
+    plane.kubectl(&["delete", "raycluster", "leaving", "-n", "team-a", "--wait=false"]).ok();
     plane
 });
 
@@ -99,9 +104,13 @@ fn every_stored_cluster_is_judged_and_none_is_written() {
     let before = versions();
     let ran = audit(plane.kubeconfig("admin"), &[]);
     assert_eq!(code(&ran), 1, "{}", ran.report());
-    let last = ran.stdout.lines().last().unwrap_or_default().to_owned();
-    assert!(last.starts_with("600 objects: 6 with refusals, 0 with warnings, 594 clean"), "{last}");
-    assert!(last.contains("not served here: rayjobs, rayservices, raycronjobs"), "{last}");
+    let last = ran.stdout.lines().last().unwrap_or_default();
+    let wanted = "601 objects: 6 with refusals, 0 with warnings, 594 clean, 1 skipped";
+    assert_eq!(last, wanted, "{}", ran.report());
+    let absent = "Not served here: rayjobs.ray.io, rayservices.ray.io, raycronjobs.ray.io, \
+                  distributed-compute.dominodatalab.com\nSkipped: 1 being deleted\n";
+    assert!(ran.stdout.contains(absent), "{}", ran.report());
+    assert!(ran.stderr.is_empty(), "no progress but on a terminal: {}", ran.report());
     assert!(ran.stdout.contains("RayCluster team-a/c100"), "{}", ran.report());
     assert!(ran.stdout.contains("6 to refuse    0 to warn  bounds/min-max"), "{}", ran.report());
     assert_eq!(versions(), before);
@@ -122,13 +131,11 @@ fn a_namespace_can_be_audited_alone_and_as_json() {
 }
 
 #[test]
-fn get_and_list_are_enough() {
-    let rules = "[{apiGroups: [ray.io], resources: [rayclusters, rayjobs, rayservices, raycronjobs], \
-                 verbs: [get, list]}, {apiGroups: [distributed-compute.dominodatalab.com], resources: \
-                 [rayclusters], verbs: [get, list]}]";
+fn get_and_list_of_what_is_served_are_enough() {
+    let rules = "[{apiGroups: [ray.io], resources: [rayclusters], verbs: [get, list]}]";
     let ran = audit(&with_rights("reader", rules), &[]);
     assert_eq!(code(&ran), 1, "{}", ran.report());
-    assert!(ran.stdout.contains("600 objects"), "{}", ran.report());
+    assert!(ran.stdout.contains("601 objects"), "{}", ran.report());
 }
 
 #[test]
@@ -139,6 +146,26 @@ fn a_missing_right_is_named_and_how_to_get_it() {
     {
         assert!(ran.stderr.contains(word), "no {word:?} in {}", ran.report());
     }
+    assert!(ran.stdout.is_empty(), "half a report looks like a whole one: {}", ran.report());
+}
+
+#[test]
+fn the_right_in_one_namespace_is_enough_for_it() {
+    let kubeconfig = with_rights("local", "[]");
+    let plane = &*PLANE;
+    let verbs = "--verb=get,list";
+    let role = ["create", "role", "local", "-n", "team-b", verbs, "--resource=rayclusters.ray.io"];
+    plane.kubectl(&role).ok();
+    let subject = "--serviceaccount=default:local";
+    plane
+        .kubectl(&["create", "rolebinding", "local", "-n", "team-b", "--role=local", subject])
+        .ok();
+    let ran = audit(&kubeconfig, &["-n", "team-b"]);
+    assert_eq!(code(&ran), 1, "{}", ran.report());
+    assert!(ran.stdout.contains("100 objects"), "{}", ran.report());
+    let ran = audit(&kubeconfig, &["-n", "team-a"]);
+    assert_eq!(code(&ran), 2, "{}", ran.report());
+    assert!(ran.stderr.contains("in namespace team-a"), "{}", ran.report());
 }
 
 #[test]
@@ -156,6 +183,16 @@ fn what_cannot_be_reached_is_said_plainly() {
     let ran = audit(&missing, &[]);
     assert_eq!(code(&ran), 2, "{}", ran.report());
     assert!(ran.stderr.contains("no-such-file"), "{}", ran.report());
+
+    let empty = PLANE.dir().join("empty");
+    std::fs::write(&empty, "").expect("can be written");
+    let ran = audit(&empty, &[]);
+    assert_eq!(code(&ran), 2, "{}", ran.report());
+    assert!(ran.stderr.contains("there is no context in the kubeconfig"), "{}", ran.report());
+
+    let ran = audit(admin, &["-n", "no-such-namespace"]);
+    assert_eq!(code(&ran), 2, "{}", ran.report());
+    assert!(ran.stderr.contains("there is no namespace"), "{}", ran.report());
 
     let text = std::fs::read_to_string(admin).expect("the kubeconfig can be read");
     let port = support::wait::free_port();
@@ -177,7 +214,18 @@ fn files_can_be_audited_and_fail_on_decides() {
     };
     assert_eq!(code(&audit(&["-f", "good.json"])), 0);
     assert_eq!(code(&audit(&["-f", "mixed.yaml"])), 1);
-    let warned = audit(&["-f", "stored.yaml"]);
-    assert_eq!(code(&warned), 0, "{}", warned.report());
+    let warned = |arguments: &[&str]| {
+        let mut command = raywarden();
+        command.args(["audit", "-f", "-"]).args(arguments);
+        let object = "{apiVersion: distributed-compute.dominodatalab.com/v1alpha1, kind: RayCluster, \
+                      metadata: {name: r}, spec: {autoscaling: {minReplicas: 2, maxReplicas: 5}, \
+                      worker: {replicas: 1}}}";
+        run(command, object, SOON)
+    };
+    let report = warned(&[]);
+    let counts = "1 object: 0 with refusals, 1 with warnings, 0 clean, 0 skipped";
+    assert_eq!(report.stdout.lines().last(), Some(counts), "{}", report.report());
+    assert_eq!((code(&report), code(&warned(&["--fail-on", "warn"]))), (0, 1));
+    assert_eq!(code(&audit(&["-f", "good.json", "--fail-on", "warn"])), 0);
     assert_eq!(code(&audit(&["-f", "no-such.yaml"])), 2);
 }

@@ -7,9 +7,12 @@
 //! Exit status: 0 nothing of the weight that fails, 1 something, 2 it could not be read.
 
 mod cluster;
+mod context;
 mod files;
 mod record;
+mod served;
 mod table;
+mod trouble;
 
 use std::path::PathBuf;
 
@@ -17,7 +20,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::Verdict;
-use super::output::print;
+use super::output::{self, print};
 use super::settings::SettingsArgs;
 use crate::admission::{PolicySet, Settings};
 use crate::model::Severity;
@@ -26,7 +29,8 @@ use record::Records;
 /// Judge what is stored in a cluster, read-only
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Exit status: 0 nothing to refuse, 1 something to refuse (or to warn of with --fail-on warn), 2 not read.
+Exit status: 0 nothing to refuse, 1 something to refuse (or to warn of with --fail-on warn),
+2 something could not be read.
 
 Examples:
   # Everything that the current context may list:
@@ -38,7 +42,8 @@ Examples:
   # Files, as somebody would find them stored:
   raywarden audit -f deploy/
 
-The rights it needs: get and list of rayclusters, rayjobs, rayservices and raycronjobs.")]
+The rights it needs: get and list of rayclusters, and of the other Ray kinds that are served:
+rayjobs, rayservices, raycronjobs.")]
 pub struct AuditArgs {
     /// The kubeconfig context; the current one without it
     #[arg(long, value_name = "NAME", conflicts_with = "files")]
@@ -95,13 +100,12 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<Verdict> {
     let rules = Rules { settings: args.settings.settings(), policies: args.settings.policies() };
     let mut records = Records::default();
     let complete = if args.files.is_empty() {
-        cluster::read(args, &rules, &mut records)?;
-        true
+        cluster::read(args, &rules, &mut records)?
     } else {
         files::read(&args.files, args.namespace.as_deref(), &rules, &mut records)?
     };
     let text = match args.output {
-        Format::Table => table::report(&records),
+        Format::Table => table::report(&records, output::width()),
         Format::Json => {
             let entries: Vec<Value> = records.objects.iter().map(record::Record::to_json).collect();
             format!("{:#}\n", Value::Array(entries))

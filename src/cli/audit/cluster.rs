@@ -1,155 +1,132 @@
-//! A cluster, read page by page with get and list alone.
+//! A cluster, read page by page with list alone.
+//!
+//! Input: a kubeconfig context. Output: [`Records`]; the objects are dropped page by page.
+//! What may not be listed is said on standard error, and the rest is judged all the same.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Client, Config};
+use kube::core::ApiResource;
 
+use super::super::output;
+use super::context;
 use super::record::Records;
+use super::served::{Served, served};
+use super::trouble::{self, Asked};
 use super::{AuditArgs, Rules};
-use crate::dialect;
 
 /// Objects of one page.
 const PAGE: u32 = 250;
 
-/// Longer than any sound answer takes; an unreachable server is said to be one.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a list that became too old on its way is begun anew.
+const RESTARTS: usize = 3;
 
-/// Versions in which a kind may be served, the best first.
-const VERSIONS: [&str; 2] = ["v1", "v1alpha1"];
-
-/// Judges every object of a Ray kind that the context may list.
-pub(super) fn read(args: &AuditArgs, rules: &Rules, records: &mut Records) -> anyhow::Result<()> {
+/// Judges every object of a Ray kind that the context may list; whether all could be read.
+pub(super) fn read(args: &AuditArgs, rules: &Rules, records: &mut Records) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
     runtime.block_on(async {
-        let config = config(args).await?;
+        let config = context::config(args).await?;
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).context("failed to make a client")?;
-        let mut audit = Audit { client, server, rules, records, progress: Progress::new() };
-        for (group, kind, plural, _) in dialect::kinds() {
-            audit.kind(group, kind, plural, args.namespace.as_deref()).await?;
-        }
-        audit.progress.end();
-        Ok(())
+        let namespace = args.namespace.as_deref();
+        let progress = Progress::new();
+        let mut audit = Audit { client, server, namespace, rules, records, progress };
+        audit.all().await
     })
-}
-
-async fn config(args: &AuditArgs) -> anyhow::Result<Config> {
-    let kubeconfig = match &args.kubeconfig {
-        Some(file) => Kubeconfig::read_from(file)
-            .with_context(|| format!("failed to read the kubeconfig {}", file.display()))?,
-        None => Kubeconfig::read().context(
-            "failed to read a kubeconfig: looked at KUBECONFIG, then at ~/.kube/config; name one \
-             with --kubeconfig",
-        )?,
-    };
-    if let Some(wanted) = &args.context
-        && !kubeconfig.contexts.iter().any(|known| known.name == *wanted)
-    {
-        let known: Vec<&str> = kubeconfig.contexts.iter().map(|it| it.name.as_str()).collect();
-        bail!("there is no context {wanted:?}; known ones: {}", known.join(", "));
-    }
-    let options = KubeConfigOptions { context: args.context.clone(), ..Default::default() };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .context("failed to use the kubeconfig")?;
-    config.connect_timeout = Some(TIMEOUT);
-    config.read_timeout = Some(TIMEOUT);
-    Ok(config)
 }
 
 /// One audit on its way.
 struct Audit<'a> {
     client: Client,
     server: String,
+    namespace: Option<&'a str>,
     rules: &'a Rules,
     records: &'a mut Records,
     progress: Progress,
 }
 
 impl Audit<'_> {
-    /// All objects of a kind, in the first version that the server serves.
-    async fn kind(
-        &mut self,
-        group: &'static str,
-        kind: &'static str,
-        plural: &'static str,
-        namespace: Option<&str>,
-    ) -> anyhow::Result<()> {
-        for version in VERSIONS {
-            let gvk = GroupVersionKind::gvk(group, version, kind);
-            let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
-            let api: Api<DynamicObject> = match namespace {
-                Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-                None => Api::all_with(self.client.clone(), &resource),
-            };
-            if self.pages(&api, group, plural, namespace).await? {
-                return Ok(());
+    async fn all(&mut self) -> anyhow::Result<bool> {
+        let found = served(&self.client).await;
+        let Served { kinds, absent } =
+            found.map_err(|error| trouble::discovering(error, &self.server))?;
+        self.records.absent = absent;
+        let mut unread = Vec::new();
+        for kind in &kinds {
+            let Err(error) = self.kind(kind).await else { continue };
+            let forbidden = trouble::is_forbidden(&error);
+            let asked =
+                Asked { group: &kind.group, plural: &kind.plural, namespace: self.namespace };
+            let explained = trouble::listing(error, &self.server, asked);
+            if !forbidden {
+                self.progress.end();
+                return Err(explained);
             }
+            unread.push(explained);
         }
-        if group == dialect::RAY {
-            self.records.absent.push(plural);
+        self.progress.end();
+        // With nothing to report, the missing rights are the whole answer.
+        if unread.len() == kinds.len()
+            && let Some(last) = unread.pop()
+        {
+            unread.iter().for_each(output::complain);
+            return Err(last);
         }
-        Ok(())
+        unread.iter().for_each(output::complain);
+        self.namespace_exists().await?;
+        Ok(unread.is_empty())
     }
 
-    /// Every page; whether the kind is served in this version.
-    async fn pages(
-        &mut self,
-        api: &Api<DynamicObject>,
-        group: &str,
-        plural: &str,
-        namespace: Option<&str>,
-    ) -> anyhow::Result<bool> {
+    /// Every page of a kind.
+    async fn kind(&mut self, kind: &ApiResource) -> kube::Result<()> {
+        let api: Api<DynamicObject> = match self.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
+            None => Api::all_with(self.client.clone(), kind),
+        };
+        let mark = self.records.mark();
+        let mut restarts = 0;
         let mut parameters = ListParams::default().limit(PAGE);
         loop {
             let page = match api.list(&parameters).await {
-                Ok(page) => page,
-                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
-                Err(error) => return Err(self.explained(error, group, plural, namespace)),
+                // What was judged so far comes again.
+                Err(error) if trouble::is_expired(&error) && restarts < RESTARTS => {
+                    restarts += 1;
+                    self.records.forget_since(mark);
+                    parameters = ListParams::default().limit(PAGE);
+                    continue;
+                }
+                page => page?,
             };
             for object in page.items {
-                let value = serde_json::to_value(&object).context("failed to read an object")?;
+                let value = serde_json::to_value(&object).map_err(kube::Error::SerdeError)?;
                 self.records.judge(self.rules, "", value, false);
             }
-            self.progress.told(self.records.objects.len());
+            self.progress.told(self.records.since(mark), &kind.plural);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
-                None => return Ok(true),
+                None => return Ok(()),
             }
         }
     }
 
-    fn explained(
-        &self,
-        error: kube::Error,
-        group: &str,
-        plural: &str,
-        namespace: Option<&str>,
-    ) -> anyhow::Error {
-        let place =
-            namespace.map_or_else(|| "all namespaces".to_owned(), |it| format!("namespace {it}"));
-        match error {
-            kube::Error::Api(status) if status.code == 401 => {
-                anyhow!("{} does not know these credentials (401)", self.server)
-            }
-            kube::Error::Api(status) if status.code == 403 => anyhow!(
-                "may not list {plural}.{group} in {place}: ask for a ClusterRole with the verbs get \
-                 and list on {plural} of {group}, or name a namespace with -n"
-            ),
-            kube::Error::Api(status) => {
-                anyhow!("{} refused to list {plural}.{group}: {}", self.server, status.message)
-            }
-            other => anyhow::Error::new(other)
-                .context(format!("failed to list {plural}.{group} at {}", self.server)),
+    /// A mistyped namespace is an empty list to the API server, and no clean bill to its reader.
+    async fn namespace_exists(&self) -> anyhow::Result<()> {
+        let Some(name) = self.namespace.filter(|_| self.records.is_empty()) else {
+            return Ok(());
+        };
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        // Whoever may not look stays with the empty report.
+        if let Ok(None) = namespaces.get_opt(name).await {
+            bail!("there is no namespace {name:?} at {}", self.server);
         }
+        Ok(())
     }
 }
 
@@ -164,11 +141,11 @@ impl Progress {
         Self { begun: Instant::now(), shown: false }
     }
 
-    fn told(&mut self, count: usize) {
+    fn told(&mut self, count: usize, plural: &str) {
         let mut stderr = std::io::stderr();
         if stderr.is_terminal() && self.begun.elapsed() > Duration::from_secs(1) {
             self.shown = true;
-            let _ = write!(stderr, "\rjudged {count} objects");
+            let _ = write!(stderr, "\rjudged {count} {plural}\u{1b}[K");
         }
     }
 
@@ -178,3 +155,6 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

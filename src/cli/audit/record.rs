@@ -16,8 +16,15 @@ pub(super) struct Records {
     pub(super) leaving: usize,
     /// Objects of other kinds, in files.
     pub(super) others: usize,
-    /// Kinds that the server does not serve.
-    pub(super) absent: Vec<&'static str>,
+    /// Groups and resources that the server does not serve.
+    pub(super) absent: Vec<String>,
+}
+
+/// How far the records reached at some time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    objects: usize,
+    leaving: usize,
 }
 
 /// One object.
@@ -61,6 +68,27 @@ impl Records {
         }
         self.objects.push(record(&request, &answer));
     }
+
+    /// How far the records reach.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { objects: self.objects.len(), leaving: self.leaving }
+    }
+
+    /// Objects that came since `mark`.
+    pub(super) fn since(&self, mark: Mark) -> usize {
+        self.objects.len() - mark.objects + self.leaving - mark.leaving
+    }
+
+    /// Drops what came since `mark`, because it will come again.
+    pub(super) fn forget_since(&mut self, mark: Mark) {
+        self.objects.truncate(mark.objects);
+        self.leaving = mark.leaving;
+    }
+
+    /// Whether there was nothing at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.leaving == 0 && self.others == 0
+    }
 }
 
 fn record(request: &Review, answer: &Answer) -> Record {
@@ -74,13 +102,15 @@ fn record(request: &Review, answer: &Answer) -> Record {
         })
         .collect();
     let object = request.object.as_ref().unwrap_or(&Value::Null);
-    // Only counts: an object from before the sidecar was injected is sound as it is.
+    // Only counts: an injection is derived once, so no write gives an object that is there already
+    // what a new one would get.
     let counts = answer.unpatched.iter().filter(|op| op.at().to_string().ends_with("replicas"));
-    lines.extend(counts.map(|op| Line {
-        severity: Severity::Warn,
-        rule: None,
-        field: op.at().to_string(),
-        message: format!("a write would change {}", change_line(op, op.at().get(object))),
+    lines.extend(counts.map(|op| {
+        let field = op.at().to_string();
+        let change = change_line(op, op.at().get(object));
+        let change = change.trim_start_matches(&field).trim_start_matches(": ");
+        let message = format!("the next write changes it: {change}");
+        Line { severity: Severity::Warn, rule: None, field, message }
     }));
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
     Record {
@@ -117,5 +147,80 @@ impl Record {
             },
             "findings": self.lines.iter().map(finding).collect::<Vec<_>>(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::admission::{PolicySet, Settings};
+
+    fn judged(object: Value) -> Records {
+        let rules = Rules { settings: Settings::default(), policies: PolicySet::default() };
+        let mut records = Records::default();
+        records.judge(&rules, "", object, false);
+        records
+    }
+
+    /// A stored cluster of one group, of a RayJob where `owner` is one.
+    fn cluster(replicas: i64, max: i64, metadata: &Value) -> Value {
+        let template = json!({"spec": {"containers": [{"name": "ray", "image": "x"}]}});
+        let mut object = json!({
+            "apiVersion": "ray.io/v1", "kind": "RayCluster",
+            "metadata": metadata,
+            "spec": {
+                "headGroupSpec": {"rayStartParams": {}, "template": template},
+                "workerGroupSpecs": [{
+                    "groupName": "small", "replicas": replicas, "minReplicas": 1,
+                    "maxReplicas": max, "rayStartParams": {}, "template": template,
+                }],
+            },
+        });
+        object["metadata"]["name"] = json!("lab");
+        object["metadata"]["namespace"] = json!("team-a");
+        object
+    }
+
+    #[test]
+    fn a_sound_object_has_no_lines_and_is_kept() {
+        let records = judged(cluster(2, 5, &json!({})));
+        assert_eq!(records.objects[0].weight(), None);
+        assert_eq!(records.objects[0].to_json()["findings"], json!([]));
+        assert_eq!(records.objects[0].to_json()["object"]["namespace"], "team-a");
+    }
+
+    #[test]
+    fn an_object_on_its_way_out_is_counted_and_not_judged() {
+        let leaving = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x/y"]});
+        let records = judged(cluster(9, 5, &leaving));
+        assert_eq!((records.objects.len(), records.leaving), (0, 1));
+        assert!(!records.is_empty());
+    }
+
+    #[test]
+    fn what_a_write_would_change_weighs_as_a_warning_and_says_from_what_to_what() {
+        let owner = json!({
+            "labels": {"ray.io/originated-from-crd": "RayJob", "ray.io/originated-from-cr-name": "j"},
+            "ownerReferences": [{"apiVersion": "ray.io/v1", "kind": "RayJob", "name": "j",
+                "uid": "u", "controller": true}],
+        });
+        let records = judged(cluster(9, 5, &owner));
+        let change = records.objects[0].lines.iter().find(|line| line.rule.is_none()).unwrap();
+        assert_eq!(change.severity, Severity::Warn);
+        assert_eq!(change.field, "spec.workerGroupSpecs[0].replicas");
+        assert_eq!(change.message, "the next write changes it: 9 -> 5");
+    }
+
+    #[test]
+    fn a_list_begun_anew_counts_nothing_twice() {
+        let mut records = judged(cluster(2, 5, &json!({})));
+        let mark = records.mark();
+        records.objects.extend(judged(cluster(2, 5, &json!({}))).objects);
+        records.leaving += 1;
+        assert_eq!(records.since(mark), 2);
+        records.forget_since(mark);
+        assert_eq!((records.since(mark), records.objects.len()), (0, 1));
     }
 }

@@ -1,0 +1,113 @@
+//! Which of the kinds that raywarden reads an API server serves, and in which version.
+//!
+//! Found by discovery, which every authenticated user may read. Asking for the kinds themselves would
+//! not do: to somebody without the right, a kind that is not there is forbidden like one that is.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
+use kube::Client;
+use kube::core::{ApiResource, GroupVersionKind};
+
+use crate::dialect;
+
+/// What there is to list.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    /// Each served kind once, in the version that the server prefers.
+    pub(super) kinds: Vec<ApiResource>,
+    /// Groups, and resources of served groups, that are not there.
+    pub(super) absent: Vec<String>,
+}
+
+/// Asks the server.
+pub(super) async fn served(client: &Client) -> kube::Result<Served> {
+    let groups = client.list_api_groups().await?;
+    let mut lists = BTreeMap::new();
+    for (group, ..) in dialect::kinds() {
+        for version in versions(&groups, group) {
+            if let Entry::Vacant(entry) = lists.entry(version) {
+                let list = client.list_api_group_resources(entry.key()).await?;
+                entry.insert(list);
+            }
+        }
+    }
+    Ok(choose(&groups, &lists))
+}
+
+/// Group and version of a group, as the server ranks them.
+fn versions(groups: &APIGroupList, group: &str) -> Vec<String> {
+    let found = groups.groups.iter().find(|it| it.name == group);
+    let versions = found.into_iter().flat_map(|it| &it.versions);
+    versions.map(|version| version.group_version.clone()).collect()
+}
+
+fn choose(groups: &APIGroupList, lists: &BTreeMap<String, APIResourceList>) -> Served {
+    let mut served = Served::default();
+    for (group, kind, plural, _) in dialect::kinds() {
+        let versions = versions(groups, group);
+        let lists_it = |version: &&String| {
+            let resources = lists.get(*version).map(|list| list.resources.as_slice());
+            resources.unwrap_or_default().iter().any(|it| it.name == plural && it.kind == kind)
+        };
+        if let Some(version) = versions.iter().find(lists_it) {
+            let version = version.rsplit('/').next().unwrap_or_default();
+            let gvk = GroupVersionKind::gvk(group, version, kind);
+            served.kinds.push(ApiResource::from_gvk_with_plural(&gvk, plural));
+            continue;
+        }
+        let absent =
+            if versions.is_empty() { group.to_owned() } else { format!("{plural}.{group}") };
+        if !served.absent.contains(&absent) {
+            served.absent.push(absent);
+        }
+    }
+    served
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    fn group(name: &str, versions: &[&str]) -> serde_json::Value {
+        let each =
+            |version| json!({"groupVersion": format!("{name}/{version}"), "version": version});
+        json!({"name": name, "versions": versions.iter().map(each).collect::<Vec<_>>()})
+    }
+
+    fn list(version: &str, kinds: &[(&str, &str)]) -> (String, APIResourceList) {
+        let each = |(name, kind): &(&str, &str)| json!({"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["list"]});
+        let resources: Vec<_> = kinds.iter().map(each).collect();
+        let list = json!({"groupVersion": version, "resources": resources});
+        (version.to_owned(), from_value(list).unwrap())
+    }
+
+    #[test]
+    fn a_kind_is_listed_once_in_the_first_version_that_has_it() {
+        let groups = json!({"groups": [group("ray.io", &["v1", "v1alpha1"])]});
+        let lists = BTreeMap::from([
+            list(
+                "ray.io/v1",
+                &[("rayclusters", "RayCluster"), ("rayclusters/status", "RayCluster")],
+            ),
+            list("ray.io/v1alpha1", &[("rayclusters", "RayCluster"), ("rayjobs", "RayJob")]),
+        ]);
+        let served = choose(&from_value(groups).unwrap(), &lists);
+        let kinds: Vec<String> =
+            served.kinds.iter().map(|it| format!("{}/{}", it.api_version, it.plural)).collect();
+        assert_eq!(kinds, ["ray.io/v1/rayclusters", "ray.io/v1alpha1/rayjobs"]);
+        let absent =
+            ["rayservices.ray.io", "raycronjobs.ray.io", "distributed-compute.dominodatalab.com"];
+        assert_eq!(served.absent, absent);
+    }
+
+    #[test]
+    fn absent_groups_are_named_once() {
+        let served = choose(&APIGroupList::default(), &BTreeMap::new());
+        assert!(served.kinds.is_empty());
+        assert_eq!(served.absent, ["ray.io", "distributed-compute.dominodatalab.com"]);
+    }
+}
