@@ -118,8 +118,8 @@ impl<'a> Work<'a> {
         } else {
             findings.extend(inject::mend(change, &mut draft));
         }
-        let value = (!draft.ops().is_empty()).then(|| draft.value().clone());
-        (draft.into_ops(), findings, value)
+        let (ops, value) = draft.into_parts();
+        (ops, findings, value)
     }
 
     /// Asks a rule about the cluster as the draft shows it.

@@ -10,7 +10,7 @@ use super::carried;
 use crate::model::names::SIDECAR;
 use crate::model::settings::SidecarSize;
 use crate::model::template::{list, member, mount_at, text};
-use crate::model::{Cluster, Container, Settings};
+use crate::model::{Cluster, Container, Draft, Pointer, Settings};
 
 /// The variable that marks the container as ours; the last of its list.
 pub const MARK: &str = "RAYWARDEN_MANAGED";
@@ -152,14 +152,12 @@ fn last_wins(entries: Vec<Value>, key: &str) -> Vec<Value> {
 /// A block of resources with CPU and memory in both halves: a missing request is the limit, a
 /// missing limit the request, and the default where both are missing. Nothing given is respelled.
 pub(super) fn completed(given: Option<&Value>, size: &SidecarSize) -> Value {
-    let mut block = given.filter(|block| block.is_object()).cloned().unwrap_or_else(|| json!({}));
+    let empty = json!({});
+    let mut draft = Draft::new(given.filter(|block| block.is_object()).unwrap_or(&empty));
     for (half, key, value) in missing(given, size) {
-        let at = crate::model::Pointer::root().at(half).at(key);
-        let mut draft = crate::model::Draft::new(&block);
-        draft.set(&at, value);
-        block = draft.into_value();
+        draft.set(&Pointer::of([half, key]), value);
     }
-    block
+    draft.into_value()
 }
 
 /// What a block of resources lacks: half, key, value.

@@ -108,9 +108,11 @@ impl<'a> Draft<'a> {
         &self.ops
     }
 
-    /// Ends the work: the operations in the order in which they apply.
-    pub fn into_ops(self) -> Vec<Op> {
-        self.ops
+    /// Ends the work: the operations in the order in which they apply, and the changed object where
+    /// there are any.
+    pub fn into_parts(self) -> (Vec<Op>, Option<Value>) {
+        let changed = !self.ops.is_empty();
+        (self.ops, changed.then(|| self.value.into_owned()))
     }
 
     /// Ends the work: the changed object.
