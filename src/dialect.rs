@@ -93,9 +93,4 @@ impl Dialect {
             Self::Domino => Some(domino::view(object)),
         }
     }
-
-    /// Whether some controller of a standalone installation acts on it.
-    pub const fn runs_standalone(self) -> bool {
-        matches!(self, Self::RayCluster)
-    }
 }

@@ -15,8 +15,9 @@ mod vary;
 
 use std::path::PathBuf;
 
-use raywarden::admission::settings::NodeManagerChoice;
-use raywarden::admission::{Mode, Phase, PolicySet, Review, Settings, review, wire};
+use clap::Parser;
+use raywarden::admission::{Phase, Review, review, wire};
+use raywarden::cli::settings::SettingsArgs;
 use serde_json::Value;
 
 /// One step of a case.
@@ -56,24 +57,23 @@ fn read(path: &PathBuf) -> Vec<Step> {
         .collect()
 }
 
-fn settings(args: &[String]) -> Settings {
-    let mut settings = Settings::default();
-    for pair in args.chunks(2) {
-        match (pair[0].as_str(), pair[1].as_str()) {
-            ("--node-manager", name) => {
-                settings.node_manager = NodeManagerChoice::parse(name).expect("a node manager").0;
-            }
-            ("--mode", "audit") => settings.mode = Mode::Audit,
-            other => panic!("unknown argument {other:?}"),
-        }
-    }
-    settings
+/// The flags of a case, read as the command line reads them.
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    rules: SettingsArgs,
+}
+
+fn rules(args: &[String]) -> SettingsArgs {
+    let words = std::iter::once("raywarden").chain(args.iter().map(String::as_str));
+    Flags::try_parse_from(words).expect("a case has flags of the command line").rules
 }
 
 /// The AdmissionReview that answers `request`.
 fn answer(args: &[String], request: &Value) -> Value {
     let parsed = Review::from_value(request.clone()).expect("a case is an AdmissionReview");
-    let answer = review(&settings(args), &PolicySet::default(), Phase::Offline, &parsed);
+    let rules = rules(args);
+    let answer = review(&rules.settings(), &rules.policies(), Phase::Offline, &parsed);
     wire::response(&parsed.uid, &answer)
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::problem::Problem;
 pub(super) use split::Share;
-pub(super) use walk::{Found, reason};
+use walk::{Found, reason};
 
 /// Bytes of one file.
 pub(super) const FILE_LIMIT: usize = 16 * 1024 * 1024;

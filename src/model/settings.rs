@@ -130,19 +130,3 @@ impl Settings {
             .unwrap_or(NodeManager::KubeRay)
     }
 }
-
-/// `--node-manager`: a node manager, or `auto`, which leaves the choice to evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeManagerChoice(pub Option<NodeManager>);
-
-impl NodeManagerChoice {
-    /// Reads `auto`, `raywarden` or `kuberay`.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "auto" => Some(Self(None)),
-            "raywarden" => Some(Self(Some(NodeManager::Raywarden))),
-            "kuberay" => Some(Self(Some(NodeManager::KubeRay))),
-            _ => None,
-        }
-    }
-}

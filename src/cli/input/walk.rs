@@ -11,11 +11,11 @@ use super::super::problem::Problem;
 
 /// A file to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Found {
+pub(super) struct Found {
     /// Where it is; `-` is standard input.
-    pub(in crate::cli) path: PathBuf,
+    pub(super) path: PathBuf,
     /// Named by the caller, so it has to be a manifest; otherwise it came with a folder.
-    pub(in crate::cli) named: bool,
+    pub(super) named: bool,
 }
 
 /// The files below one path given by the caller.
@@ -59,7 +59,7 @@ fn missing(path: &Path, error: &std::io::Error) -> Problem {
 }
 
 /// A system's message without the number behind it.
-pub(in crate::cli) fn reason(error: &std::io::Error) -> String {
+pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     let plain = text.split(" (os error").next().unwrap_or_default();
     let mut characters = plain.chars();
