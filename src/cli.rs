@@ -10,7 +10,6 @@ pub mod generate;
 mod input;
 mod manifest;
 mod nearest;
-mod out;
 pub mod output;
 mod paint;
 mod problem;

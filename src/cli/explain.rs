@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
 use super::nearest::nearest;
@@ -88,21 +87,12 @@ fn word(severity: Severity) -> &'static str {
 }
 
 fn table(rules: &[&Rule]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(output::WIDTH).set_header(["RULE", "DOES", "MEANS"]);
+    let mut table = output::table(output::WIDTH);
+    table.set_header(["RULE", "DOES", "MEANS"]);
     for rule in rules {
         table.add_row([rule.id.as_str(), word(rule.severity), rule.title]);
     }
-    trimmed(&table.to_string())
-}
-
-/// A table without the blanks at its line ends.
-fn trimmed(table: &str) -> String {
-    table.lines().fold(String::new(), |mut out, line| {
-        let _ = writeln!(out, "{}", line.trim_end());
-        out
-    })
+    output::drawn(&table)
 }
 
 fn page(rule: &Rule) -> String {

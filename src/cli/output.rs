@@ -1,9 +1,11 @@
-//! What a command prints.
+//! What a command prints, and how wide.
 //!
-//! Through one locked writer, where a reader that goes away (`| head`) is no failure; `println!`
-//! panics there.
+//! A reader that goes away, as `head` does, is no error: what follows is dropped, and the command
+//! may stop early. Every other failure to write is one.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
 
 /// Columns of what people read where nobody says how wide the terminal is.
 pub const WIDTH: u16 = 100;
@@ -26,11 +28,18 @@ pub fn note(line: &str) {
 
 /// Writes `text` to stdout.
 pub fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+    write(io::stdout().lock(), text)
+}
+
+/// Writes `text` to stderr.
+pub(super) fn print_aside(text: &str) -> io::Result<()> {
+    write(io::stderr().lock(), text)
+}
+
+fn write(to: impl Write, text: &str) -> io::Result<()> {
+    let mut out = Out::new(to);
+    out.put(text)?;
+    out.flush()
 }
 
 /// Writes an error and its causes to stderr, one per line, without a backtrace.
@@ -55,6 +64,72 @@ fn lines(error: &anyhow::Error) -> String {
     lines
 }
 
+/// A buffered writer that outlives its reader.
+pub(super) struct Out<W: Write> {
+    to: BufWriter<W>,
+    gone: bool,
+}
+
+impl Out<StdoutLock<'static>> {
+    /// Standard output, locked for the life of the command.
+    pub(super) fn stdout() -> Self {
+        Self::new(io::stdout().lock())
+    }
+}
+
+impl<W: Write> Out<W> {
+    /// A buffer in front of `to`.
+    pub(super) fn new(to: W) -> Self {
+        Self { to: BufWriter::with_capacity(64 * 1024, to), gone: false }
+    }
+
+    /// Writes; nothing happens once the reader is gone.
+    pub(super) fn put(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        if self.gone {
+            return Ok(());
+        }
+        let written = self.to.write_all(bytes.as_ref());
+        self.tolerate(written)
+    }
+
+    /// Hands everything over.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.gone {
+            return Ok(());
+        }
+        let flushed = self.to.flush();
+        self.tolerate(flushed)
+    }
+
+    /// Whether nobody reads any more.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    fn tolerate(&mut self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// A table without lines, `width` columns wide.
+pub(super) fn table(width: u16) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width);
+    table
+}
+
+/// A table's lines without the blanks at their ends.
+pub(super) fn drawn(table: &Table) -> String {
+    table.to_string().lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +140,28 @@ mod tests {
         let error = error.context("failed to read x");
         let wanted = "raywarden: failed to read x\n  because: failed to open x: no such file\n";
         assert_eq!(lines(&error), wanted);
+    }
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_error() {
+        let mut out = Out::new(Closed);
+        out.put("text").unwrap();
+        assert!(!out.is_gone());
+        out.flush().unwrap();
+        assert!(out.is_gone());
+        out.put("more").unwrap();
+        out.flush().unwrap();
     }
 }

@@ -15,7 +15,6 @@ mod sarif;
 mod stored;
 mod text;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -23,7 +22,7 @@ use clap::{Args, ValueEnum};
 
 use super::Verdict;
 use super::input::Inputs;
-use super::out::Out;
+use super::output::{self, Out};
 use super::paint::{Color, Paint};
 use super::problem::Problem;
 use super::settings::SettingsArgs;
@@ -208,8 +207,5 @@ fn tell(color: Color, problems: &[Problem]) -> std::io::Result<()> {
     for problem in problems {
         problem.draw(&mut text, &paint);
     }
-    match std::io::stderr().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+    output::print_aside(&text)
 }

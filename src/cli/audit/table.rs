@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
-
 use super::super::excerpt::printable;
+use super::super::output;
 use super::record::{Record, Records};
 use crate::model::{RuleId, Severity};
 
@@ -41,9 +40,7 @@ pub(super) fn report(records: &Records, width: u16) -> String {
 fn object(record: &Record, width: u16, out: &mut String) {
     let Record { kind, namespace, name, .. } = record;
     let _ = writeln!(out, "{kind} {namespace}/{name}");
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(width);
+    let mut table = output::table(width);
     for line in &record.lines {
         let weight = if line.severity == Severity::Deny { "  deny" } else { "  warn" };
         let rule = line.rule.map_or(CHANGED, RuleId::as_str);
@@ -55,9 +52,7 @@ fn object(record: &Record, width: u16, out: &mut String) {
             table.add_row([weight, rule, &text]);
         }
     }
-    for line in table.to_string().lines() {
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
+    out.push_str(&output::drawn(&table));
     out.push('\n');
 }
 
