@@ -95,8 +95,7 @@ const IDLE_TERMINATION: (u32, u32) = (2, 60);
 const IDLE_FINALIZER: &str = "ray.io/idle-termination-cleanup-finalizer";
 
 fn adds_idle_finalizer(at: &Pointer, old: &Value, new: &Value) -> bool {
-    let list = |object| at.get(object).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let (before, after) = (list(old), list(new));
+    let (before, after) = (at.list(old), at.list(new));
     let added = after.iter().filter(|entry| !before.contains(entry));
     before.iter().all(|entry| after.contains(entry))
         && added.into_iter().all(|entry| entry.as_str() == Some(IDLE_FINALIZER))

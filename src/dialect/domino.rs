@@ -3,10 +3,8 @@
 
 use serde_json::Value;
 
-use crate::model::template::text;
+use crate::model::template::{NULL, text};
 use crate::model::{Cluster, Group, Numeral, Pointer, Traits};
-
-const NULL: &Value = &Value::Null;
 
 /// Reads the object.
 pub(super) fn view(object: &Value) -> Cluster<'_> {

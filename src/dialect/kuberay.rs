@@ -6,10 +6,8 @@
 use serde_json::Value;
 
 use super::Parent;
-use crate::model::template::{list, text};
-use crate::model::{Cluster, Group, Numeral, Pointer, Traits};
-
-const NULL: &Value = &Value::Null;
+use crate::model::template::{NULL, list, text};
+use crate::model::{Cluster, Container, Group, Numeral, Pointer, Traits};
 
 /// The label on clusters that RayJob and RayService make.
 pub const ORIGINATED_FROM: &str = "ray.io/originated-from-crd";
@@ -121,11 +119,21 @@ pub fn worker_prefix(cluster: &str, group: &str) -> String {
 /// Source: KubeRay's validation of per-group idle timeouts.
 pub fn asks_for_v2(cluster: &Cluster<'_>) -> bool {
     text(cluster.options(), "version") == Some("v2")
-        || cluster
-            .head()
-            .and_then(|head| head.ray_container())
-            .and_then(|ray| ray.env_value(V2_VARIABLE))
-            .is_some_and(|value| value == "1" || value == "true")
+        || cluster.ray_container().is_some_and(|ray| switches_to_v2(&ray))
+}
+
+/// Whether the Ray container's own variable switches to autoscaler v2.
+pub fn switches_to_v2(ray: &Container<'_>) -> bool {
+    matches!(ray.env_value(V2_VARIABLE), Some("1" | "true"))
+}
+
+/// The value of [`V2_VARIABLE`] that belongs to `autoscalerOptions.version`.
+pub fn version_value(version: Option<&str>) -> Option<&'static str> {
+    match version {
+        Some("v2") => Some("true"),
+        Some("v1") => Some("false"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

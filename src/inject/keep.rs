@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use super::options::shared;
 use super::sidecar::{self, LOG_PATH, LOG_VOLUME, log_mount, log_volume};
-use super::template::version_value;
-use crate::dialect::kuberay::V2_VARIABLE;
+use crate::dialect::kuberay::{V2_VARIABLE, version_value};
 use crate::model::names::{SIDECAR, own_account};
 use crate::model::settings::SidecarSize;
 use crate::model::template::{list, member, position, text};
@@ -18,32 +17,44 @@ use crate::model::{Change, Cluster, Container, Draft, Pointer, Quantity, Templat
 
 /// Keeps what is stored in the head template.
 pub(super) fn template(old: &Cluster<'_>, change: &Change<'_>, draft: &mut Draft<'_>) {
-    let (Some(before), Some(after)) = (old.head(), change.new.head()) else {
+    let (Some(before), Some(after)) = (Head::of(old), Head::of(change.new)) else {
         return;
     };
-    let (Some(ray_before), Some(ray_after)) = (before.ray_container(), after.ray_container())
-    else {
-        return;
-    };
-    let Some(stored) = before.container(SIDECAR).filter(sidecar::is_marked) else {
-        version(old, change, &ray_before, &ray_after, draft);
-        return;
-    };
-    let containers = after.field("containers");
-    put_back(&containers, list(before.spec, "containers"), "name", stored.raw, draft);
-    image(&ray_before, &ray_after, change, draft);
-    changed_options(old, change, draft);
-    keep_start(old, change, &before, &after, draft);
-    logs(&before, &after, &ray_before, &ray_after, draft);
-    version(old, change, &ray_before, &ray_after, draft);
+    if let Some(stored) = before.template.container(SIDECAR).filter(sidecar::is_marked) {
+        let containers = after.template.field("containers");
+        put_back(&containers, list(before.spec(), "containers"), "name", stored.raw, draft);
+        image(&before, &after, change, draft);
+        changed_options(old, change, draft);
+        keep_start(old, change, &before, &after, draft);
+        logs(&before, &after, draft);
+    }
+    version(old, change, &before, &after, draft);
+}
+
+/// A head that has a container to run Ray.
+struct Head<'a> {
+    template: Template<'a>,
+    ray: Container<'a>,
+}
+
+impl<'a> Head<'a> {
+    fn of(cluster: &Cluster<'a>) -> Option<Self> {
+        let template = cluster.head()?;
+        let ray = template.ray_container()?;
+        Some(Self { template, ray })
+    }
+
+    fn spec(&self) -> &'a Value {
+        self.template.spec
+    }
 }
 
 /// `no-monitor` and our account.
 fn keep_start(
     old: &Cluster<'_>,
     change: &Change<'_>,
-    before: &Template<'_>,
-    after: &Template<'_>,
+    before: &Head<'_>,
+    after: &Head<'_>,
     draft: &mut Draft<'_>,
 ) {
     let (params, _) = old.head_params();
@@ -52,23 +63,18 @@ fn keep_start(
         draft.set(&at, json!("true"));
     }
     let own = own_account(old.name);
-    if text(before.spec, "serviceAccountName") == Some(&own) && change.new.head_account().is_none()
-    {
-        draft.set(&after.field("serviceAccountName"), json!(own));
+    let was_ours = text(before.spec(), "serviceAccountName") == Some(&own);
+    if was_ours && change.new.head_account().is_none() {
+        draft.set(&after.template.field("serviceAccountName"), json!(own));
     }
 }
 
 /// A sidecar that runs the old head image runs the new one, unless the options pin another.
-fn image(
-    before: &Container<'_>,
-    after: &Container<'_>,
-    change: &Change<'_>,
-    draft: &mut Draft<'_>,
-) {
+fn image(before: &Head<'_>, after: &Head<'_>, change: &Change<'_>, draft: &mut Draft<'_>) {
     let Some(at) = sidecar_at(change.new, draft) else {
         return;
     };
-    let (old, new) = (member(before.raw, "image"), member(after.raw, "image"));
+    let (old, new) = (member(before.ray.raw, "image"), member(after.ray.raw, "image"));
     let runs = at.at("image").get(draft.value());
     if let (Some(old), Some(new)) = (old, new)
         && old != new
@@ -117,36 +123,27 @@ fn changed_options(old: &Cluster<'_>, change: &Change<'_>, draft: &mut Draft<'_>
 /// Where the sidecar stands in the draft.
 fn sidecar_at(cluster: &Cluster<'_>, draft: &Draft<'_>) -> Option<Pointer> {
     let containers = cluster.head()?.field("containers");
-    let entries = containers.get(draft.value())?.as_array()?;
-    Some(containers.at(position(entries, "name", SIDECAR)?))
+    Some(containers.at(position(containers.list(draft.value()), "name", SIDECAR)?))
 }
 
 /// Our log volume and the Ray container's mount of it.
-fn logs(
-    before: &Template<'_>,
-    after: &Template<'_>,
-    ray_before: &Container<'_>,
-    ray_after: &Container<'_>,
-    draft: &mut Draft<'_>,
-) {
+fn logs(before: &Head<'_>, after: &Head<'_>, draft: &mut Draft<'_>) {
     let ours = log_mount();
-    let mounted = list(ray_before.raw, "volumeMounts").contains(&ours);
-    if mounted && ray_after.mount_at(LOG_PATH).is_none() {
-        let at = ray_after.at.at("volumeMounts");
-        put_back(&at, list(ray_before.raw, "volumeMounts"), "mountPath", &ours, draft);
+    let mounts = list(before.ray.raw, "volumeMounts");
+    if mounts.contains(&ours) && after.ray.mount_at(LOG_PATH).is_none() {
+        put_back(&after.ray.at.at("volumeMounts"), mounts, "mountPath", &ours, draft);
     }
     let volume = log_volume();
-    let stored = list(before.spec, "volumes").contains(&volume);
-    let used = after.field("containers").get(draft.value()).is_some_and(|containers| {
-        containers
-            .as_array()
-            .into_iter()
-            .flatten()
-            .flat_map(|container| list(container, "volumeMounts"))
-            .any(|mount| text(mount, "name") == Some(LOG_VOLUME))
-    });
-    if stored && used {
-        put_back(&after.field("volumes"), list(before.spec, "volumes"), "name", &volume, draft);
+    let volumes = list(before.spec(), "volumes");
+    let used = after
+        .template
+        .field("containers")
+        .list(draft.value())
+        .iter()
+        .flat_map(|container| list(container, "volumeMounts"))
+        .any(|mount| text(mount, "name") == Some(LOG_VOLUME));
+    if volumes.contains(&volume) && used {
+        put_back(&after.template.field("volumes"), volumes, "name", &volume, draft);
     }
 }
 
@@ -154,44 +151,41 @@ fn logs(
 fn version(
     old: &Cluster<'_>,
     change: &Change<'_>,
-    ray_before: &Container<'_>,
-    ray_after: &Container<'_>,
+    before: &Head<'_>,
+    after: &Head<'_>,
     draft: &mut Draft<'_>,
 ) {
     let (was, is) = (text(old.options(), "version"), text(change.new.options(), "version"));
     let (old_value, new_value) = (version_value(was), version_value(is));
-    let ours = old_value.is_some() && ray_before.env_value(V2_VARIABLE) == old_value;
-    let env = ray_after.at.at("env");
-    let place = position(list(ray_after.raw, "env"), "name", V2_VARIABLE).map(|at| env.at(at));
+    let ours = old_value.is_some() && before.ray.env_value(V2_VARIABLE) == old_value;
+    let env = after.ray.at.at("env");
+    let place = position(list(after.ray.raw, "env"), "name", V2_VARIABLE).map(|at| env.at(at));
     match (place, new_value) {
-        (None, Some(value)) if ours || (was != is && ray_before.env(V2_VARIABLE).is_none()) => {
+        (None, Some(value)) if ours || (was != is && before.ray.env(V2_VARIABLE).is_none()) => {
             let entry = json!({"name": V2_VARIABLE, "value": value});
-            put_back(&env, list(ray_before.raw, "env"), "name", &entry, draft);
+            put_back(&env, list(before.ray.raw, "env"), "name", &entry, draft);
         }
         (Some(at), Some(value))
-            if ours && was != is && ray_after.env_value(V2_VARIABLE) == old_value =>
+            if ours && was != is && after.ray.env_value(V2_VARIABLE) == old_value =>
         {
             draft.set(&at.at("value"), json!(value));
         }
-        (Some(at), None) if ours && ray_after.env_value(V2_VARIABLE) == old_value => {
+        (Some(at), None) if ours && after.ray.env_value(V2_VARIABLE) == old_value => {
             draft.remove(&at);
         }
         _ => {}
     }
-    let Some((before, after)) = old.head().zip(change.new.head()) else {
-        return;
-    };
-    let stored = text(before.spec, "restartPolicy") == Some("Never");
-    let empty = text(after.spec, "restartPolicy").is_none_or(str::is_empty);
+    let stored = text(before.spec(), "restartPolicy") == Some("Never");
+    let empty = text(after.spec(), "restartPolicy").is_none_or(str::is_empty);
     if is == Some("v2") && empty && (was != is || stored) {
-        draft.set(&after.field("restartPolicy"), json!("Never"));
+        draft.set(&after.template.field("restartPolicy"), json!("Never"));
     }
 }
 
 /// Puts `entry` into the list at `at`, unless one of its key is there: behind the nearest entry that
 /// preceded it in `stored`, at the end where none is left.
 fn put_back(at: &Pointer, stored: &[Value], key: &str, entry: &Value, draft: &mut Draft<'_>) {
-    let present = at.get(draft.value()).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let present = at.list(draft.value());
     let name = text(entry, key).unwrap_or("");
     if position(present, key, name).is_some() {
         return;
@@ -214,8 +208,7 @@ pub(super) fn options(old: &Cluster<'_>, change: &Change<'_>, draft: &mut Draft<
     let (before, after) = (old.options(), change.new.options());
     let settings = change.settings;
     let carried = shared(old);
-    let context = old.head().and_then(|head| head.ray_container());
-    let context = context.and_then(|ray| member(ray.raw, "securityContext"));
+    let context = old.ray_container().and_then(|ray| member(ray.raw, "securityContext"));
     let sizes = || settings.former_sidecars.iter().chain([&settings.sidecar]);
     let is_ours = |key: &str, value: &Value| match key {
         "resources" => sizes().any(|size| is_size(value, size)),

@@ -10,7 +10,7 @@ use crate::model::{Change, Cluster, Draft};
 
 /// Fills what the options lack.
 pub(super) fn fill(change: &Change<'_>, draft: &mut Draft<'_>) {
-    let Some(ray) = change.new.head().and_then(|head| head.ray_container()) else {
+    let Some(ray) = change.new.ray_container() else {
         return;
     };
     let options = change.new.options();
@@ -40,7 +40,7 @@ pub(super) fn fill(change: &Change<'_>, draft: &mut Draft<'_>) {
 
 /// What the head carries over to the sidecar, its own mount of the session folder included.
 pub(super) fn shared(cluster: &Cluster<'_>) -> Carried {
-    let Some(ray) = cluster.head().and_then(|head| head.ray_container()) else {
+    let Some(ray) = cluster.ray_container() else {
         return Carried::default();
     };
     let mut carried = carried::of(cluster, &ray);

@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::sidecar::is_marked;
-use super::template::version_value;
-use crate::dialect::kuberay::V2_VARIABLE;
+use crate::dialect::kuberay::{V2_VARIABLE, version_value};
 use crate::model::names::{SIDECAR, own_account};
 use crate::model::template::{list, position, text};
 use crate::model::{Change, Cluster, Draft};
@@ -44,7 +43,7 @@ pub(super) fn take_out(old: Option<&Cluster<'_>>, change: &Change<'_>, draft: &m
 /// Takes out the v1/v2 variable that belongs to `options`.
 fn take_variable(cluster: &Cluster<'_>, options: &Value, draft: &mut Draft<'_>) {
     let belongs = version_value(text(options, "version"));
-    let Some(ray) = cluster.head().and_then(|head| head.ray_container()) else {
+    let Some(ray) = cluster.ray_container() else {
         return;
     };
     if belongs.is_some()

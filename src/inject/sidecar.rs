@@ -44,7 +44,7 @@ pub(super) fn log_volume() -> Value {
 
 /// The sidecar of this cluster; `None` where no container runs Ray.
 pub fn derive(settings: &Settings, cluster: &Cluster<'_>) -> Option<Value> {
-    let ray = cluster.head()?.ray_container()?;
+    let ray = cluster.ray_container()?;
     let options = cluster.options();
     let carried = carried::of(cluster, &ray);
     let mut container = Map::new();

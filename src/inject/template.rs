@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::sidecar::{self, LOG_PATH, LOG_VOLUME, MARK, log_mount, log_volume};
-use crate::dialect::kuberay::V2_VARIABLE;
+use crate::dialect::kuberay::{V2_VARIABLE, version_value};
 use crate::model::names::{SIDECAR, own_account};
 use crate::model::template::{list, position, text};
 use crate::model::{Change, Draft, Pointer};
@@ -42,15 +42,6 @@ pub(super) fn put_in(change: &Change<'_>, draft: &mut Draft<'_>) {
     }
 }
 
-/// The value of the v1/v2 variable that belongs to `autoscalerOptions.version`.
-pub(super) fn version_value(version: Option<&str>) -> Option<&'static str> {
-    match version {
-        Some("v2") => Some("true"),
-        Some("v1") => Some("false"),
-        _ => None,
-    }
-}
-
 /// Brings a marked container to what is wanted, part by part: entries of keyed lists by their key,
 /// and nothing that somebody added is lost.
 fn mend(at: &Pointer, wanted: &Value, draft: &mut Draft<'_>) {
@@ -66,8 +57,7 @@ fn mend(at: &Pointer, wanted: &Value, draft: &mut Draft<'_>) {
 
 fn merge(at: &Pointer, key: &str, wanted: &[Value], draft: &mut Draft<'_>) {
     for entry in wanted {
-        let present =
-            at.get(draft.value()).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let present = at.list(draft.value());
         // An entry without its key is the schema's to refuse; it is known by its whole.
         let index = match text(entry, key) {
             Some(name) => position(present, key, name),

@@ -7,7 +7,8 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::Value;
 
-use super::{Pointer, Template};
+use super::template::NULL;
+use super::{Container, Pointer, Template};
 
 /// The CRD's default of `maxReplicas`, which also stands for "not said".
 pub const UNBOUNDED: i64 = i32::MAX as i64;
@@ -176,16 +177,19 @@ impl<'a> Cluster<'a> {
         self.traits.ray.then(|| Template::of(head, &self.at.at("headGroupSpec")))
     }
 
+    /// The container of the head that runs Ray.
+    pub fn ray_container(&self) -> Option<Container<'a>> {
+        self.head()?.ray_container()
+    }
+
     /// `rayStartParams` of the head, and its place.
     pub fn head_params(&self) -> (&'a Value, Pointer) {
-        const NULL: &Value = &Value::Null;
         let params = self.spec.get("headGroupSpec").and_then(|head| head.get("rayStartParams"));
         (params.unwrap_or(NULL), self.at.join(&["headGroupSpec", "rayStartParams"]))
     }
 
     /// `autoscalerOptions`; null where there are none.
     pub fn options(&self) -> &'a Value {
-        const NULL: &Value = &Value::Null;
         self.spec.get("autoscalerOptions").unwrap_or(NULL)
     }
 

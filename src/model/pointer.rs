@@ -115,6 +115,11 @@ impl Pointer {
         self.0.iter().try_fold(document, step)
     }
 
+    /// The entries of the list at this place; none where there is no list.
+    pub fn list<'a>(&self, document: &'a Value) -> &'a [Value] {
+        self.get(document).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
     /// The value at this place, to be changed.
     pub fn get_mut<'a>(&self, document: &'a mut Value) -> Option<&'a mut Value> {
         self.0.iter().try_fold(document, |node, token| match (node, token) {

@@ -22,7 +22,8 @@ pub struct Container<'a> {
     pub raw: &'a Value,
 }
 
-const NULL: &Value = &Value::Null;
+/// Stands for a member that is not there.
+pub const NULL: &Value = &Value::Null;
 
 /// The member `key`, where it is there and not null.
 pub fn member<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {

@@ -6,6 +6,7 @@ use super::super::manifest::{Object, Page, Target};
 use super::super::problem::Problem;
 use super::stored::Stored;
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
+use crate::model::template::NULL;
 use crate::model::{Finding, Operation, Pointer, RuleId, Token};
 
 /// What every object is judged by.
@@ -82,7 +83,6 @@ impl Judged<'_> {
 
     /// The object, or the stored one where none came.
     pub(super) fn object(&self) -> &Value {
-        const NULL: &Value = &Value::Null;
         self.review.object.as_ref().or(self.review.old_object.as_ref()).unwrap_or(NULL)
     }
 

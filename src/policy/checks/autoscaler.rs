@@ -137,7 +137,7 @@ fn image_version(subject: &Subject<'_>) -> Option<Finding> {
     let cluster = subject.cluster;
     let image = text(cluster.options(), "image")?;
     let sidecar = image_tag(image)?;
-    let head = cluster.head()?.ray_container()?;
+    let head = cluster.ray_container()?;
     let head_tag = text(head.raw, "image").and_then(image_tag);
     let ray = head_tag.or_else(|| text(cluster.spec, "rayVersion").filter(|it| is_version(it)))?;
     (!same_version(sidecar, ray)).then(|| {

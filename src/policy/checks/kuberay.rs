@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{Section, Subject};
-use crate::dialect::kuberay::{V2_VARIABLE, asks_for_v2};
+use crate::dialect::kuberay::{V2_VARIABLE, asks_for_v2, version_value};
 use crate::inject::sidecar::{MARK, START_COMMAND};
 use crate::model::finding::quoted;
 use crate::model::names::{is_label_key, is_label_value};
@@ -192,11 +192,10 @@ fn group_suspend(cluster: &Cluster<'_>) -> Vec<Finding> {
 fn version_twice(subject: &Subject<'_>) -> Option<Finding> {
     let cluster = subject.cluster;
     let version = text(cluster.options(), "version").filter(|_| cluster.autoscaling)?;
-    let head = cluster.head()?;
-    let ray = head.ray_container()?;
+    let ray = cluster.ray_container()?;
     let index = position(list(ray.raw, "env"), "name", V2_VARIABLE)?;
     let value = ray.env_value(V2_VARIABLE);
-    let agrees = matches!((version, value), ("v2", Some("true")) | ("v1", Some("false")));
+    let agrees = value.is_some() && value == version_value(Some(version));
     if subject.manager == NodeManager::Raywarden && agrees {
         return None;
     }

@@ -12,8 +12,7 @@ const USERNAME: &str = "REDIS_USERNAME";
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let cluster = subject.cluster;
-    let head = cluster.head();
-    let ray = head.as_ref().and_then(crate::model::Template::ray_container);
+    let ray = cluster.ray_container();
     let (params, params_at) = cluster.head_params();
     let param = |key: &'static str| text(params, key).map(|_| params_at.at(key));
     let mut findings = Vec::new();

@@ -1,7 +1,9 @@
 //! Rules about the sidecar, its owner and its queue.
 
 use super::Subject;
-use crate::dialect::kuberay::{ORIGINATED_FROM, V2_VARIABLE, parent, queue_managed};
+use crate::dialect::kuberay::{
+    ORIGINATED_FROM, V2_VARIABLE, parent, queue_managed, switches_to_v2,
+};
 use crate::inject::{INJECT_ANNOTATION, has_foreign_sidecar, sidecar::is_marked};
 use crate::model::names::SIDECAR;
 use crate::model::template::{list, position};
@@ -67,7 +69,7 @@ fn handmade(cluster: &Cluster<'_>) -> Vec<Finding> {
     let Some(ray) = head.ray_container() else {
         return findings;
     };
-    if ray.env_value(V2_VARIABLE).is_some_and(|value| value == "1" || value == "true") {
+    if switches_to_v2(&ray) {
         let index = position(list(ray.raw, "env"), "name", V2_VARIABLE).unwrap_or(0);
         findings.push(Finding::warn(
             RuleId::HANDMADE,
