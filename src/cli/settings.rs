@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::admission::settings::{Accounts, InjectAt, OnReplicasAboveMax, SidecarSize};
 use crate::admission::{Mode, PolicySet, Settings};
+use crate::model::names::{MAX_LABEL, is_dns_1123};
 use crate::model::{NodeManager, Quantity};
 
 /// What the rules go by.
@@ -181,7 +182,7 @@ choice!(AboveMaxChoice => OnReplicasAboveMax {
 fn node_manager_for(text: &str) -> Result<(String, NodeManager), String> {
     let expected = "expected NAMESPACE=raywarden or NAMESPACE=kuberay";
     let (namespace, manager) = text.split_once('=').ok_or(expected)?;
-    if !is_namespace(namespace) {
+    if namespace.len() > MAX_LABEL || !is_dns_1123(namespace) {
         return Err(format!("`{namespace}` is no namespace name; {expected}"));
     }
     let manager = [NodeManager::Raywarden, NodeManager::KubeRay]
@@ -189,15 +190,6 @@ fn node_manager_for(text: &str) -> Result<(String, NodeManager), String> {
         .find(|each| each.as_str() == manager)
         .ok_or_else(|| format!("`{manager}` is no node manager; {expected}"))?;
     Ok((namespace.to_owned(), manager))
-}
-
-fn is_namespace(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 fn sidecar_size(text: &str) -> Result<SidecarSize, String> {

@@ -11,6 +11,9 @@ pub const MAX_CLUSTER_NAME: usize = 53;
 /// The longest label value, and the longest name of an account of ours.
 pub const MAX_LABEL: usize = 63;
 
+/// The longest DNS prefix of a label key.
+const MAX_PREFIX: usize = 253;
+
 /// The group of the head Pod, in Ray's autoscaler and in the label `ray.io/group`.
 pub const HEAD_GROUP: &str = "headgroup";
 
@@ -25,29 +28,37 @@ pub fn is_dns_1035(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-/// Whether `text` may be a label value; the empty one may.
-pub fn is_label_value(text: &str) -> bool {
-    text.len() <= MAX_LABEL
-        && (text.is_empty()
-            || (text.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && text.ends_with(|c: char| c.is_ascii_alphanumeric())
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))))
+/// Whether `text` is a DNS-1123 label: `a-z`, `0-9`, `-`, no dash at either end. Length apart.
+pub fn is_dns_1123(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(inner) && text.ends_with(inner) && text.chars().all(|c| inner(c) || c == '-')
 }
 
-/// Whether `text` may be a label key: an optional DNS prefix, a slash, a name.
+/// Whether `text` may be a label value; the empty one may.
+pub fn is_label_value(text: &str) -> bool {
+    text.is_empty() || (text.len() <= MAX_LABEL && is_name_part(text))
+}
+
+/// Whether `text` may be a label key: a qualified name of bounded length.
 pub fn is_label_key(text: &str) -> bool {
-    let (prefix, name) = text.rsplit_once('/').unwrap_or(("", text));
-    let prefix_fits = prefix.is_empty()
-        || (prefix.len() <= 253
-            && prefix.split('.').all(|part| {
-                !part.is_empty()
-                    && !part.starts_with('-')
-                    && !part.ends_with('-')
-                    && part
-                        .chars()
-                        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-            }));
-    prefix_fits && !name.is_empty() && is_label_value(name) && !text.starts_with('/')
+    let (prefix, name) = text.split_once('/').unwrap_or(("", text));
+    prefix.len() <= MAX_PREFIX && name.len() <= MAX_LABEL && is_qualified_name(text)
+}
+
+/// Whether `text` is a qualified name: an optional DNS prefix, a slash, a name. Length apart.
+pub fn is_qualified_name(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((prefix, name)) => prefix.split('.').all(is_dns_1123) && is_name_part(name),
+        None => is_name_part(text),
+    }
+}
+
+/// Letters, digits, `-`, `_` and `.`, a letter or digit at both ends.
+fn is_name_part(text: &str) -> bool {
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    text.starts_with(ends)
+        && text.ends_with(ends)
+        && text.chars().all(|c| ends(c) || "-_.".contains(c))
 }
 
 /// What keeps a worker group's name from being a label value and, lower-cased, a part of a Pod's

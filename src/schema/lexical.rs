@@ -3,6 +3,8 @@
 //! Each function accepts exactly what the pattern of the same name in the schema accepts, without a
 //! regular-expression engine, whose set-up would cost more than a whole review.
 
+use crate::model::names::is_qualified_name;
+
 /// Whether `text` matches `pattern`; `None` for a pattern that is not known here.
 pub(super) fn matches(pattern: &str, text: &str) -> Option<bool> {
     type Grammar = fn(&str) -> bool;
@@ -49,32 +51,10 @@ pub(super) fn after_number(text: &str) -> Option<&str> {
     }
 }
 
-fn is_qualified_name(text: &str) -> bool {
-    let (prefix, name) = match text.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, text),
-    };
-    prefix.is_none_or(|prefix| prefix.split('.').all(is_dns_label))
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        && ends_well(name, |b| b.is_ascii_alphanumeric())
-}
-
-fn is_dns_label(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    text.bytes().all(|b| inner(b) || b == b'-') && ends_well(text, inner)
-}
-
 fn is_reason(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_,:".contains(&b))
-        && text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
-        && ends_well(text, |b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-fn ends_well(text: &str, good: impl Fn(u8) -> bool) -> bool {
-    let mut bytes = text.bytes();
-    let first = bytes.next();
-    let last = bytes.next_back().or(first);
-    first.is_some_and(&good) && last.is_some_and(&good)
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// A date and time as RFC 3339 writes it.
