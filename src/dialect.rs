@@ -56,6 +56,11 @@ pub fn is_scalable(group: &str, resource: &str) -> bool {
     group == DOMINO && resource == "rayclusters"
 }
 
+/// The versions in which the kinds of a group are served, the one to write first.
+pub fn versions(group: &str) -> &'static [&'static str] {
+    if group == DOMINO { &["v1alpha1"] } else { &["v1", "v1alpha1"] }
+}
+
 /// Every kind that is read: API group, kind, plural, dialect.
 pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str, Dialect)> {
     KINDS.into_iter()

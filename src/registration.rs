@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::admission::settings::Accounts;
+use crate::dialect::{self, Dialect};
 
 /// The name of both configurations.
 pub const NAME: &str = "raywarden";
@@ -135,28 +136,26 @@ fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
     }
 }
 
-/// Versions of `ray.io`. Both are named: a write through v1alpha1 that is converted to v1 for the
-/// webhook and patched comes back with other defaults, and every second `kubectl apply` would move
-/// the generation.
-const RAY_VERSIONS: [&str; 2] = ["v1", "v1alpha1"];
-
 /// Ray clusters of both dialects.
 fn clusters() -> Vec<Value> {
-    vec![
-        rule("ray.io", &RAY_VERSIONS, &["rayclusters"]),
-        rule("distributed-compute.dominodatalab.com", &["v1alpha1"], &["rayclusters"]),
-    ]
+    [dialect::RAY, dialect::DOMINO].map(|group| rule(group, &["rayclusters"])).into()
 }
 
 /// Objects that hold a cluster's spec.
 fn parents() -> Value {
-    rule("ray.io", &RAY_VERSIONS, &["rayjobs", "rayservices", "raycronjobs"])
+    let embedding =
+        dialect::kinds().filter(|(.., dialect)| matches!(dialect, Dialect::Embedded(_)));
+    let resources: Vec<&str> = embedding.map(|(_, _, plural, _)| plural).collect();
+    rule(dialect::RAY, &resources)
 }
 
-fn rule(group: &str, versions: &[&str], resources: &[&str]) -> Value {
+/// Every version is named: a write through v1alpha1 that is converted to v1 for the webhook and
+/// patched comes back with other defaults, and every second `kubectl apply` would move the
+/// generation.
+fn rule(group: &str, resources: &[&str]) -> Value {
     json!({
         "apiGroups": [group],
-        "apiVersions": versions,
+        "apiVersions": dialect::versions(group),
         "operations": ["CREATE", "UPDATE"],
         "resources": resources,
         "scope": "Namespaced",

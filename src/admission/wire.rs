@@ -28,8 +28,7 @@ impl GroupKind {
     /// Reads `apiVersion` and `kind` of an object.
     pub fn of(object: &Value) -> Self {
         let text = |key| object.get(key).and_then(Value::as_str).unwrap_or("");
-        let (group, version) =
-            text("apiVersion").split_once('/').unwrap_or_else(|| ("", text("apiVersion")));
+        let (group, version) = group_version(text("apiVersion"));
         Self { group: group.to_owned(), version: version.to_owned(), kind: text("kind").to_owned() }
     }
 
@@ -41,6 +40,11 @@ impl GroupKind {
             kind: text("kind")?,
         })
     }
+}
+
+/// Group and version of an `apiVersion`; the core group is empty.
+pub fn group_version(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
 }
 
 /// One admission request, raw objects inside.

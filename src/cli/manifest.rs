@@ -14,7 +14,6 @@ use super::problem::Problem;
 use super::yaml::{self, Notice};
 use crate::model::Pointer;
 use kinds::Class;
-pub(super) use kinds::group_version;
 pub(super) use page::{Page, Target};
 
 /// Levels of lists within lists.

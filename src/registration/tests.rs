@@ -163,9 +163,9 @@ fn operators_and_the_clusters_own_autoscaler_are_machines() {
         ("raywarden-c", old("c", &head("raywarden-c"))),
         ("raywarden-c", old("c", &json!({}))),
         ("c", old("c", &json!({}))),
-        (&crate::dialect::kuberay::clipped_name(&long), old(&long, &json!({}))),
+        (&dialect::kuberay::clipped_name(&long), old(&long, &json!({}))),
         (
-            &crate::dialect::kuberay::clipped_name(&format!("a1{}", "b".repeat(49))),
+            &dialect::kuberay::clipped_name(&format!("a1{}", "b".repeat(49))),
             old(&format!("a1{}", "b".repeat(49)), &json!({})),
         ),
         (&crate::model::names::own_account(&long), old(&long, &json!({}))),

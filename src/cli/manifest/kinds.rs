@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::super::nearest::nearest;
+use crate::admission::wire::group_version;
 use crate::dialect;
 
 /// What to do with an object.
@@ -25,18 +26,9 @@ pub(super) enum Class {
     Miss(String, String),
 }
 
-const RAY_KINDS: [&str; 4] = ["RayCluster", "RayJob", "RayService", "RayCronJob"];
-const RAY_VERSIONS: [&str; 2] = ["v1", "v1alpha1"];
-const DOMINO_VERSIONS: [&str; 1] = ["v1alpha1"];
-
-/// Whether raywarden judges the kind.
-pub(in crate::cli) fn is_ray(group: &str, kind: &str) -> bool {
-    dialect::of(group, kind).is_some()
-}
-
-/// Group and version of an `apiVersion`.
-pub(in crate::cli) fn group_version(api_version: &str) -> (&str, &str) {
-    api_version.split_once('/').unwrap_or(("", api_version))
+/// The kinds of `ray.io`.
+fn ray_kinds() -> impl Iterator<Item = &'static str> {
+    dialect::kinds().filter(|(group, ..)| *group == dialect::RAY).map(|(_, kind, ..)| kind)
 }
 
 /// Looks at an object.
@@ -56,14 +48,14 @@ pub(super) fn classify(value: &Value) -> Class {
     if kind.ends_with("List") && object.get("items").is_some_and(Value::is_array) {
         return Class::List;
     }
-    if is_ray(group, kind) {
+    if dialect::of(group, kind).is_some() {
         return known_version(group, version, kind);
     }
     near_miss(api_version, group, kind)
 }
 
 fn known_version(group: &str, version: &str, kind: &str) -> Class {
-    let versions: &[&str] = if group == dialect::DOMINO { &DOMINO_VERSIONS } else { &RAY_VERSIONS };
+    let versions = dialect::versions(group);
     if versions.contains(&version) {
         return Class::Ray;
     }
@@ -75,13 +67,13 @@ fn known_version(group: &str, version: &str, kind: &str) -> Class {
 
 fn near_miss(api_version: &str, group: &str, kind: &str) -> Class {
     if group == dialect::RAY {
-        let meant = nearest(kind, RAY_KINDS);
+        let meant = nearest(kind, ray_kinds());
         return Class::Miss(
             format!("{api_version} has no kind {kind:?}"),
             format!("kind: {}", meant.first().copied().unwrap_or("RayCluster")),
         );
     }
-    if RAY_KINDS.contains(&kind) {
+    if ray_kinds().any(|known| known == kind) {
         return Class::Miss(
             format!("a {kind} of {api_version:?} is not one that raywarden knows"),
             format!("apiVersion: {}/v1", dialect::RAY),

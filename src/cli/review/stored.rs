@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::super::input::Inputs;
-use super::super::manifest::{self, Piece, group_version};
+use super::super::manifest::{self, Piece};
+use crate::admission::GroupKind;
 
 /// Group, kind, namespace and name; namespaces that are not named are equal.
 type Key = (String, String, String, String);
@@ -52,7 +53,6 @@ impl Stored {
 fn key(object: &Value) -> Key {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("").to_owned();
     let metadata = |key| text(object.get("metadata").and_then(|metadata| metadata.get(key)));
-    let api_version = text(object.get("apiVersion"));
-    let (group, _) = group_version(&api_version);
-    (group.to_owned(), text(object.get("kind")), metadata("namespace"), metadata("name"))
+    let GroupKind { group, kind, .. } = GroupKind::of(object);
+    (group, kind, metadata("namespace"), metadata("name"))
 }
