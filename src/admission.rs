@@ -103,6 +103,11 @@ impl Answer {
         self.findings.iter().filter(|finding| finding.severity == Severity::Deny)
     }
 
+    /// The findings that a report shows: all but notes.
+    pub fn spoken(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity != Severity::Note)
+    }
+
     /// The findings that a person is told of.
     pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.severity == Severity::Warn)

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Answer, Subject};
 use crate::model::finding::quoted;
 use crate::model::names::SIDECAR;
-use crate::model::{Finding, Op, Severity};
+use crate::model::{Finding, Op, Pointer, Severity};
 
 /// The most warnings of one answer.
 pub const MOST_WARNINGS: usize = 10;
@@ -19,7 +19,7 @@ pub const LONGEST_WARNING: usize = 256;
 /// The cause that stands behind the finding's field path. Causes of a generated child name its
 /// parent and the field there, which is the one to mend.
 pub fn cause(answer: &Answer, finding: &Finding) -> String {
-    let spec = crate::model::Pointer::of(["spec"]);
+    let spec = Pointer::of(["spec"]);
     let there = answer.parent.as_ref().and_then(|parent| {
         let at = finding.at.rebased(&spec, &parent.spec)?;
         Some(format!("{} {}: {at}: ", parent.kind, parent.name))
@@ -91,21 +91,20 @@ fn would_set(op: &Op) -> String {
 }
 
 /// Whether an operation belongs to the sidecar and not to a count.
-fn is_injection(op: &Op) -> bool {
-    let path = op.at().to_string();
-    path.starts_with("spec.headGroupSpec") || path.starts_with("spec.autoscalerOptions")
+pub fn is_injection(op: &Op) -> bool {
+    ["headGroupSpec", "autoscalerOptions"]
+        .iter()
+        .any(|part| op.at().below(&Pointer::of(["spec", part])).is_some())
 }
 
-/// One human line for an operation of a patch. `before` is the value that stands there.
-pub fn change_line(op: &Op, before: Option<&Value>) -> String {
+/// What an operation of a patch does, in words. `before` is the value that stands there.
+pub fn change(op: &Op, before: Option<&Value>) -> String {
     match (op, before) {
-        (Op::Replace { at, value }, Some(before)) => {
-            format!("{at}: {} -> {}", quoted(before), quoted(value))
+        (Op::Replace { value, .. }, Some(before)) => {
+            format!("{} -> {}", quoted(before), quoted(value))
         }
-        (Op::Add { at, value, .. } | Op::Replace { at, value }, _) => {
-            format!("{at}: {}", added(value))
-        }
-        (Op::Remove { at }, _) => format!("{at}: take out"),
+        (Op::Add { value, .. } | Op::Replace { value, .. }, _) => added(value),
+        (Op::Remove { .. }, _) => "take out".to_owned(),
     }
 }
 

@@ -78,19 +78,11 @@ fn named(id: &str) -> anyhow::Result<&'static Rule> {
     bail!("there is no rule {id:?}; {hint}")
 }
 
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Deny => "deny",
-        Severity::Warn => "warn",
-        Severity::Note => "note",
-    }
-}
-
 fn table(rules: &[&Rule]) -> String {
     let mut table = output::table(output::WIDTH);
     table.set_header(["RULE", "DOES", "MEANS"]);
     for rule in rules {
-        table.add_row([rule.id.as_str(), word(rule.severity), rule.title]);
+        table.add_row([rule.id.as_str(), rule.severity.as_str(), rule.title]);
     }
     output::drawn(&table)
 }
@@ -168,7 +160,7 @@ fn entry(rule: &Rule) -> Value {
     };
     json!({
         "id": rule.id.as_str(),
-        "severity": word(rule.severity),
+        "severity": rule.severity.as_str(),
         "title": rule.title,
         "why": rule.why,
         "fix": rule.fix,

@@ -15,6 +15,17 @@ pub enum Severity {
     Deny,
 }
 
+impl Severity {
+    /// The word used in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warn => "warn",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// A rule, a place, and the three things a tired person needs: what is there, what is allowed, what
 /// to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Rules;
-use crate::admission::wording::change_line;
+use crate::admission::wording::{change, is_injection};
 use crate::admission::{Answer, Phase, Review, Why, review};
 use crate::model::{Operation, RuleId, Severity};
 
@@ -92,8 +92,8 @@ impl Records {
 }
 
 fn record(request: &Review, answer: &Answer) -> Record {
-    let spoken = answer.findings.iter().filter(|finding| finding.severity != Severity::Note);
-    let mut lines: Vec<Line> = spoken
+    let mut lines: Vec<Line> = answer
+        .spoken()
         .map(|finding| Line {
             severity: finding.severity,
             rule: Some(finding.rule),
@@ -104,13 +104,10 @@ fn record(request: &Review, answer: &Answer) -> Record {
     let object = request.object.as_ref().unwrap_or(&Value::Null);
     // Only counts: an injection is derived once, so no write gives an object that is there already
     // what a new one would get.
-    let counts = answer.unpatched.iter().filter(|op| op.at().to_string().ends_with("replicas"));
+    let counts = answer.unpatched.iter().filter(|op| !is_injection(op));
     lines.extend(counts.map(|op| {
-        let field = op.at().to_string();
-        let change = change_line(op, op.at().get(object));
-        let change = change.trim_start_matches(&field).trim_start_matches(": ");
-        let message = format!("the next write changes it: {change}");
-        Line { severity: Severity::Warn, rule: None, field, message }
+        let message = format!("the next write changes it: {}", change(op, op.at().get(object)));
+        Line { severity: Severity::Warn, rule: None, field: op.at().to_string(), message }
     }));
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
     Record {
@@ -132,7 +129,7 @@ impl Record {
     pub(super) fn to_json(&self) -> Value {
         let finding = |line: &Line| {
             json!({
-                "severity": if line.severity == Severity::Deny { "deny" } else { "warn" },
+                "severity": line.severity.as_str(),
                 "rule": line.rule.map(RuleId::as_str),
                 "field": line.field,
                 "message": line.message,

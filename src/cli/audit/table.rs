@@ -42,14 +42,14 @@ fn object(record: &Record, width: u16, out: &mut String) {
     let _ = writeln!(out, "{kind} {namespace}/{name}");
     let mut table = output::table(width);
     for line in &record.lines {
-        let weight = if line.severity == Severity::Deny { "  deny" } else { "  warn" };
+        let weight = format!("  {}", line.severity.as_str());
         let rule = line.rule.map_or(CHANGED, RuleId::as_str);
         // One cell for both: a field path alone would be broken within words.
         let text = format!("{}: {}", line.field, line.message);
         if width < ROOMY {
-            table.add_row([weight, &format!("{rule}\n{text}")]);
+            table.add_row([weight.as_str(), &format!("{rule}\n{text}")]);
         } else {
-            table.add_row([weight, rule, &text]);
+            table.add_row([weight.as_str(), rule, &text]);
         }
     }
     out.push_str(&output::drawn(&table));

@@ -136,25 +136,25 @@ impl Report {
 /// The findings that somebody is told of, and whether each refuses.
 pub(super) fn told<'a>(judged: &'a Judged<'_>) -> impl Iterator<Item = (&'a Finding, bool)> {
     let answer = &judged.answer;
-    let spoken = answer.findings.iter().filter(|finding| finding.severity != Severity::Note);
-    spoken.map(|finding| (finding, finding.severity == Severity::Deny && !answer.audited))
+    answer.spoken().map(|finding| (finding, finding.severity == Severity::Deny && !answer.audited))
+}
+
+/// Stands before what audit mode let through.
+pub(super) fn would(finding: &Finding, refuses: bool) -> &'static str {
+    if finding.severity == Severity::Deny && !refuses { "would deny: " } else { "" }
 }
 
 /// An object as the JSON report has it. In audit mode what would have been denied is a warning.
 fn entry(judged: &Judged<'_>) -> Value {
     let answer = &judged.answer;
-    let line = |finding: &Finding| {
-        let message = if finding.severity == Severity::Deny && answer.audited {
-            format!("would deny: {}", finding.message())
-        } else {
-            finding.message()
-        };
+    let line = |finding: &Finding, denied: bool| {
+        let message = format!("{}{}", would(finding, denied), finding.message());
         json!({"field": finding.at.to_string(), "message": message, "rule": finding.rule.as_str()})
     };
     let list = |wanted: bool| -> Vec<Value> {
         told(judged)
             .filter(|(_, denied)| *denied == wanted)
-            .map(|(finding, _)| line(finding))
+            .map(|(finding, denied)| line(finding, denied))
             .collect()
     };
     let object = judged.object();

@@ -6,8 +6,8 @@ use super::super::excerpt::{Excerpt, printable};
 use super::super::manifest::Target;
 use super::super::paint::Paint;
 use super::judge::Judged;
-use super::report::{Summary, told};
-use crate::admission::wording::change_line;
+use super::report::{Summary, told, would};
+use crate::admission::wording::change;
 use crate::model::{Finding, Op};
 
 /// One object; `None` where there is nothing to say of it.
@@ -43,9 +43,8 @@ fn draw(
     paint: &Paint,
 ) {
     let (colour, word) = if refuses { (paint.error, "denied") } else { (paint.warning, "warning") };
-    let would = finding.severity == crate::model::Severity::Deny && !refuses;
     let found = printable(&finding.found);
-    let prefix = if would { "would deny: " } else { "" };
+    let prefix = would(finding, refuses);
     let _ = writeln!(out, "{colour}{word}{}[{}]: {prefix}{found}", paint.off, finding.rule);
     let label = finding.at.to_string();
     match target {
@@ -105,7 +104,7 @@ fn changes(judged: &Judged<'_>, out: &mut String, paint: &Paint) {
     }
     let _ = writeln!(out, "  {word}:");
     for op in ops {
-        let line = change_line(op, judged.value_at(op.at()));
+        let line = format!("{}: {}", op.at(), change(op, judged.value_at(op.at())));
         let _ = writeln!(out, "    {}{}{}", paint.good, printable(&line), paint.off);
     }
 }
