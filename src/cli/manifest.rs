@@ -7,11 +7,13 @@
 mod kinds;
 mod page;
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
-use super::input::{DOCUMENT_LIMIT, Share, Source};
+use super::input::{DOCUMENT_LIMIT, Inputs, Share, Source};
 use super::problem::Problem;
-use super::yaml::{self, Notice};
+use super::yaml::{self, Notice, Parsed};
 use crate::model::Pointer;
 use kinds::Class;
 pub(super) use page::{Page, Target};
@@ -49,6 +51,17 @@ pub(super) fn is_blank(text: &str) -> bool {
         let line = line.trim();
         line.is_empty() || line.starts_with('#') || line == "---" || line == "..."
     })
+}
+
+/// Reads every document of the files that `paths` stand for; a file that cannot be read is a piece
+/// too.
+pub(super) fn read_all(paths: &[PathBuf], each: &mut dyn FnMut(Piece<'_>)) {
+    for source in Inputs::new(paths) {
+        match source {
+            Ok(source) => source.shares().for_each(|share| read(&source, &share, each)),
+            Err(problem) => each(Piece::Problem(problem)),
+        }
+    }
 }
 
 /// Reads one share of `source`.
@@ -107,13 +120,14 @@ impl Reader<'_> {
         }
     }
 
-    fn not_json(self, rest: &str, first_line: usize, error: &serde_json::Error) {
-        if yaml::parse(rest).is_ok_and(|parsed| parsed.value.is_some_and(|value| value.is_object()))
+    fn not_json(mut self, rest: &str, first_line: usize, error: &serde_json::Error) {
+        let page = Page::new(&self.source.name, rest, first_line);
+        if let Ok(parsed) = yaml::parse(rest)
+            && parsed.value.as_ref().is_some_and(Value::is_object)
         {
-            self.yaml(rest, first_line);
+            self.parsed(parsed, &page);
             return;
         }
-        let page = Page::new(&self.source.name, rest, first_line);
         let reason = error.to_string();
         let reason = reason.split(" at line ").next().unwrap_or_default();
         let problem = self.unreadable(&page, offset_of(rest, error), format!("not JSON: {reason}"));
@@ -123,20 +137,22 @@ impl Reader<'_> {
     fn yaml(mut self, text: &str, first_line: usize) {
         let page = Page::new(&self.source.name, text, first_line);
         match yaml::parse(text) {
-            Ok(parsed) => {
-                for notice in parsed.notices {
-                    let problem = notice_problem(&page, notice);
-                    (self.each)(Piece::Problem(problem));
-                }
-                if let Some(value) = parsed.value {
-                    self.document(value, &page);
-                }
-            }
+            Ok(parsed) => self.parsed(parsed, &page),
             Err(fault) => {
                 let message = format!("not YAML: {}", fault.message);
                 let problem = self.unreadable(&page, fault.at, message);
                 (self.each)(Piece::Problem(problem));
             }
+        }
+    }
+
+    fn parsed(&mut self, parsed: Parsed, page: &Page<'_>) {
+        for notice in parsed.notices {
+            let problem = notice_problem(page, notice);
+            (self.each)(Piece::Problem(problem));
+        }
+        if let Some(value) = parsed.value {
+            self.document(value, page);
         }
     }
 

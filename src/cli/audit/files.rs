@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::super::input::Inputs;
 use super::super::manifest::{self, Piece};
 use super::super::output;
-use super::super::problem::Problem;
 use super::Rules;
 use super::record::Records;
 
@@ -20,28 +18,16 @@ pub(super) fn read(
     records: &mut Records,
 ) -> anyhow::Result<bool> {
     let mut complete = true;
-    let mut complain = |problem: &Problem| {
-        complete &= !problem.is_error();
-        output::note(&problem.line());
-    };
-    for source in Inputs::new(paths) {
-        let source = match source {
-            Ok(source) => source,
-            Err(problem) => {
-                complain(&problem);
-                continue;
-            }
-        };
-        for share in source.shares() {
-            manifest::read(&source, &share, &mut |piece| match piece {
-                Piece::Ray(object) => {
-                    records.judge(rules, namespace.unwrap_or("default"), object.value, true);
-                }
-                Piece::Problem(problem) => complain(&problem),
-                Piece::Review(_) | Piece::Other => records.others += 1,
-            });
+    manifest::read_all(paths, &mut |piece| match piece {
+        Piece::Ray(object) => {
+            records.judge(rules, namespace.unwrap_or("default"), object.value, true);
         }
-    }
+        Piece::Problem(problem) => {
+            complete &= !problem.is_error();
+            output::note(&problem.line());
+        }
+        Piece::Review(_) | Piece::Other => records.others += 1,
+    });
     if records.objects.is_empty() && complete {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         bail!("{} holds no object of a Ray kind", names.join(", "));

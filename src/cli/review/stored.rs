@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::super::input::Inputs;
 use super::super::manifest::{self, Piece};
 use crate::admission::GroupKind;
 
@@ -17,24 +16,19 @@ type Key = (String, String, String, String);
 pub(super) struct Stored(HashMap<Key, Value>);
 
 impl Stored {
-    /// Reads all files; the first thing that cannot be read ends it.
+    /// Reads all files; the first thing that cannot be read is the error.
     pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Self> {
         let mut found = HashMap::new();
         let mut fault = None;
-        for source in Inputs::new(files) {
-            let source = source.map_err(|problem| anyhow::anyhow!("--old {}", problem.line()))?;
-            for share in source.shares() {
-                manifest::read(&source, &share, &mut |piece| match piece {
-                    Piece::Ray(object) => {
-                        found.insert(key(&object.value), object.value);
-                    }
-                    Piece::Problem(problem) if problem.is_error() && fault.is_none() => {
-                        fault = Some(problem);
-                    }
-                    Piece::Review(_) | Piece::Other | Piece::Problem(_) => {}
-                });
+        manifest::read_all(files, &mut |piece| match piece {
+            Piece::Ray(object) => {
+                found.insert(key(&object.value), object.value);
             }
-        }
+            Piece::Problem(problem) if problem.is_error() && fault.is_none() => {
+                fault = Some(problem);
+            }
+            Piece::Review(_) | Piece::Other | Piece::Problem(_) => {}
+        });
         match fault {
             Some(problem) => Err(anyhow::anyhow!("--old {}", problem.line())),
             None if found.is_empty() && !files.is_empty() => {
