@@ -25,6 +25,7 @@ pub mod dialect;
 pub mod http;
 pub mod inject;
 pub mod model;
+pub mod plan;
 pub mod policy;
 pub mod registration;
 pub mod schema;
