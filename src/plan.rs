@@ -4,6 +4,7 @@
 //! that was carried out by half and is made again gives the rest, not the same again; a plan of what
 //! is as it should be is empty.
 
+pub mod pod;
 pub mod rbac;
 
 use serde_json::Value;
@@ -18,7 +19,7 @@ pub struct Observed<'a> {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// POST; an object of that name that is there already is left alone and looked at again.
     Create(Value),

@@ -9,17 +9,12 @@
 
 use serde_json::{Value, json};
 
+use super::pod::{CREATED_BY, OURSELVES, controller_uid};
 use super::{Action, Observed};
 use crate::dialect::Dialect;
 use crate::dialect::kuberay::managed_elsewhere;
 use crate::model::Cluster;
 use crate::model::names::{MAX_LABEL, own_account};
-
-/// The label that says who made an object.
-pub const CREATED_BY: &str = "app.kubernetes.io/created-by";
-
-/// Its value on all that we make.
-pub const OURSELVES: &str = "raywarden";
 
 /// API versions and kinds of the three objects, in the order in which they are made.
 pub const KINDS: [(&str, &str); 3] = [
@@ -102,7 +97,7 @@ fn role_ref(name: &str) -> Value {
     json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name})
 }
 
-/// What Ray's autoscaler asks for, and nothing else. Our own ClusterRole holds every one of these,
+/// What Ray's autoscaler asks for, and nothing else. Our own `ClusterRole` holds every one of these,
 /// or the API server would not let us grant it.
 pub fn rules(cluster: &str) -> Value {
     json!([
@@ -128,7 +123,7 @@ fn step(object: Value, existing: &[Value], uid: &str) -> Option<Action> {
     };
     let name = text(&object, "/metadata/name");
     let kind = text(&object, "/kind");
-    if !is_controlled_by(found, uid) {
+    if controller_uid(found) != Some(uid) {
         return Some(Action::Conflict { kind, name });
     }
     let differs = |key: &str| object.get(key) != found.get(key);
@@ -141,14 +136,6 @@ fn step(object: Value, existing: &[Value], uid: &str) -> Option<Action> {
     let relabelled = found.pointer("/metadata/labels").and_then(|labels| labels.get(CREATED_BY))
         != Some(&json!(OURSELVES));
     (differs("rules") || differs("subjects") || relabelled).then_some(Action::Mend(object))
-}
-
-fn is_controlled_by(object: &Value, uid: &str) -> bool {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    owners.into_iter().flatten().any(|owner| {
-        owner.get("controller") == Some(&Value::Bool(true))
-            && owner.get("uid").and_then(Value::as_str) == Some(uid)
-    })
 }
 
 #[cfg(test)]
