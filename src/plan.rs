@@ -4,8 +4,10 @@
 //! that was carried out by half and is made again gives the rest, not the same again; a plan of what
 //! is as it should be is empty.
 
+pub mod names;
 pub mod pod;
 pub mod rbac;
+pub mod workers;
 
 use serde_json::Value;
 
