@@ -17,10 +17,15 @@ mod remove;
 pub mod sidecar;
 mod template;
 
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::dialect::Dialect;
 use crate::dialect::kuberay::{managed_elsewhere, queue_managed};
 use crate::model::names::SIDECAR;
 use crate::model::settings::InjectAt;
-use crate::model::{Actor, Change, Cluster, Draft, Finding, NodeManager, RuleId};
+use crate::model::{Actor, Change, Cluster, Draft, Finding, NodeManager, RuleId, Settings};
 
 /// Annotation that opts a cluster out, with the value `disabled`.
 pub const INJECT_ANNOTATION: &str = "raywarden.io/inject";
@@ -72,6 +77,24 @@ pub fn mend(change: &Change<'_>, draft: &mut Draft<'_>) -> Vec<Finding> {
     findings
 }
 
+/// The stored RayCluster as its head Pod is built: with the sidecar, wherever it is kept otherwise
+/// and also when the cluster was admitted while the webhook was down. A sidecar of ours that is
+/// stored stays as it is: what runs is what is stored.
+pub fn for_pod<'a>(object: &'a Value, settings: &Settings) -> Cow<'a, Value> {
+    let unchanged = Cow::Borrowed(object);
+    let Some(cluster) = Dialect::RayCluster.view(object) else { return unchanged };
+    if !cluster.autoscaling || is_left_alone(&cluster) || has_foreign_sidecar(&cluster) {
+        return unchanged;
+    }
+    let mut draft = Draft::new(object);
+    if cluster.head().is_some_and(|head| head.container(SIDECAR).is_some()) {
+        template::put_in_companions(&cluster, &mut draft);
+    } else {
+        template::put_in(settings, &cluster, &mut draft);
+    }
+    draft.into_parts().1.map_or(unchanged, Cow::Owned)
+}
+
 /// Whether this kind has a sidecar and this writer is answered with one.
 fn is_asked(change: &Change<'_>) -> bool {
     let spared = matches!(change.actor, Actor::Autoscaler { .. } | Actor::Kueue | Actor::Ourselves);
@@ -80,7 +103,9 @@ fn is_asked(change: &Change<'_>) -> bool {
 
 fn put_in(change: &Change<'_>, place: Place, draft: &mut Draft<'_>) {
     match place {
-        Place::Template if !has_foreign_sidecar(change.new) => template::put_in(change, draft),
+        Place::Template if !has_foreign_sidecar(change.new) => {
+            template::put_in(change.settings, change.new, draft)
+        }
         Place::Options => options::fill(change, draft),
         Place::Template | Place::Pod => {}
     }

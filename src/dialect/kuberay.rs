@@ -3,10 +3,10 @@
 //! The two versions differ only in fields that v1alpha1 lacks, so one reader serves both. Also here:
 //! what KubeRay does to names, because rules about its accounts and Pods need the result.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Parent;
-use crate::model::template::{NULL, list, text};
+use crate::model::template::{NULL, list, member, text};
 use crate::model::{Cluster, Container, Group, Numeral, Pointer, Traits};
 
 /// The label on clusters that RayJob and RayService make.
@@ -91,6 +91,54 @@ pub fn managed_elsewhere(cluster: &Cluster<'_>) -> bool {
 /// Whether Kueue counts its quota from the stored template.
 pub fn queue_managed(cluster: &Cluster<'_>) -> bool {
     cluster.label("kueue.x-k8s.io/queue-name").is_some()
+}
+
+/// The key of a token in its Secret.
+pub const TOKEN_KEY: &str = "auth_token";
+
+/// How Ray knows its own callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenAuth {
+    /// By a token in the Secret of this name.
+    Secret {
+        /// Its name.
+        name: String,
+        /// The user keeps it; otherwise the node manager makes it.
+        given: bool,
+    },
+    /// By tokens of Kubernetes, which come through a volume.
+    Kubernetes,
+}
+
+impl TokenAuth {
+    /// The authentication that the spec switches on; `None` also where the Secret would have no
+    /// name yet, under `generateName`.
+    pub fn of(cluster: &Cluster<'_>) -> Option<Self> {
+        let options = member(cluster.spec, "authOptions")?;
+        if text(options, "mode") != Some("token") {
+            return None;
+        }
+        if options.get("enableK8sTokenAuth") == Some(&Value::Bool(true)) {
+            return Some(Self::Kubernetes);
+        }
+        match text(options, "secretName").filter(|name| !name.is_empty()) {
+            Some(name) => Some(Self::Secret { name: name.to_owned(), given: true }),
+            None if cluster.name.is_empty() => None,
+            None => Some(Self::Secret { name: clipped_name(cluster.name), given: false }),
+        }
+    }
+
+    /// The variables of every container that calls Ray.
+    pub fn env(&self) -> Vec<Value> {
+        let how = match self {
+            Self::Secret { name, .. } => json!({
+                "name": "RAY_AUTH_TOKEN",
+                "valueFrom": {"secretKeyRef": {"name": name, "key": TOKEN_KEY}},
+            }),
+            Self::Kubernetes => json!({"name": "RAY_ENABLE_K8S_TOKEN_AUTH", "value": "true"}),
+        };
+        vec![json!({"name": "RAY_AUTH_MODE", "value": "token"}), how]
+    }
 }
 
 /// The name that KubeRay makes of `base` for accounts and Roles: its last 50 bytes, a leading digit

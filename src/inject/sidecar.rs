@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::carried;
+use crate::dialect::kuberay::TokenAuth;
 use crate::model::names::SIDECAR;
 use crate::model::settings::SidecarSize;
 use crate::model::template::{list, member, mount_at, text};
@@ -97,26 +98,10 @@ fn env(cluster: &Cluster<'_>, carried: &[Value]) -> Vec<Value> {
 /// Authentication that the spec switches on. A token of Kubernetes' own needs a volume, which the
 /// Pod builder adds; under `generateName` the Secret has no name yet, and the builder adds both.
 fn token_auth(cluster: &Cluster<'_>) -> Vec<Value> {
-    let Some(auth) = member(cluster.spec, "authOptions") else {
-        return Vec::new();
-    };
-    let by_kubernetes = auth.get("enableK8sTokenAuth") == Some(&Value::Bool(true));
-    if text(auth, "mode") != Some("token") || by_kubernetes {
-        return Vec::new();
+    match TokenAuth::of(cluster) {
+        Some(auth @ TokenAuth::Secret { .. }) => auth.env(),
+        Some(TokenAuth::Kubernetes) | None => Vec::new(),
     }
-    let secret = text(auth, "secretName").filter(|name| !name.is_empty()).map(str::to_owned);
-    let made =
-        (!cluster.name.is_empty()).then(|| crate::dialect::kuberay::clipped_name(cluster.name));
-    let Some(secret) = secret.or(made) else {
-        return Vec::new();
-    };
-    vec![
-        json!({"name": "RAY_AUTH_MODE", "value": "token"}),
-        json!({
-            "name": "RAY_AUTH_TOKEN",
-            "valueFrom": {"secretKeyRef": {"name": secret, "key": "auth_token"}},
-        }),
-    ]
 }
 
 fn mounts(options: &Value, ray: &Container<'_>, carried: &[Value]) -> Vec<Value> {

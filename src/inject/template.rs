@@ -6,23 +6,28 @@ use super::sidecar::{self, LOG_PATH, LOG_VOLUME, MARK, log_mount, log_volume};
 use crate::dialect::kuberay::{V2_VARIABLE, version_value};
 use crate::model::names::{SIDECAR, own_account};
 use crate::model::template::{list, position, text};
-use crate::model::{Change, Draft, Pointer};
+use crate::model::{Cluster, Draft, Pointer, Settings};
 
 /// Puts in the container, or mends a marked one that is there, and all that belongs to it.
-pub(super) fn put_in(change: &Change<'_>, draft: &mut Draft<'_>) {
-    let cluster = change.new;
-    let Some(wanted) = sidecar::derive(change.settings, cluster) else {
+pub(super) fn put_in(settings: &Settings, cluster: &Cluster<'_>, draft: &mut Draft<'_>) {
+    let Some(wanted) = sidecar::derive(settings, cluster) else {
         return;
     };
     let Some(head) = cluster.head() else { return };
-    let Some(ray) = head.ray_container() else {
-        return;
-    };
     let containers = head.field("containers");
     match position(list(head.spec, "containers"), "name", SIDECAR) {
         Some(index) => mend(&containers.at(index), &wanted, draft),
         None => draft.append(&containers, wanted),
     }
+    put_in_companions(cluster, draft);
+}
+
+/// Puts in what belongs to the container elsewhere in the head.
+pub(super) fn put_in_companions(cluster: &Cluster<'_>, draft: &mut Draft<'_>) {
+    let Some(head) = cluster.head() else { return };
+    let Some(ray) = head.ray_container() else {
+        return;
+    };
     draft.set(&cluster.head_params().1.at("no-monitor"), json!("true"));
     if cluster.head_account().is_none() && !cluster.name.is_empty() {
         draft.set(&head.field("serviceAccountName"), json!(own_account(cluster.name)));

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::for_pod;
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
 use crate::model::{NodeManager, Op, Operation};
 
@@ -216,4 +217,52 @@ fn with_the_sidecar_at_the_pod_the_stored_object_stays_as_written() {
     };
     let request = Review::of_manifest(Operation::Create, "alice", "", cluster(), None);
     assert!(review(&settings, &PolicySet::default(), Phase::Mutate, &request).patch.is_empty());
+}
+
+#[test]
+fn a_head_that_is_built_has_the_sidecar_wherever_it_is_kept_otherwise() {
+    let pod = Settings { inject_at: crate::model::settings::InjectAt::Pod, ..Settings::default() };
+    let mut queued = cluster();
+    queued["metadata"]["labels"] = json!({"kueue.x-k8s.io/queue-name": "research"});
+    for (object, settings) in [(cluster(), pod), (queued, Settings::default())] {
+        let once = for_pod(&object, &settings).into_owned();
+        assert_eq!(head(&once)["containers"][1]["name"], "autoscaler");
+        assert_eq!(head(&once)["serviceAccountName"], "raywarden-lab");
+        assert_eq!(once["spec"]["headGroupSpec"]["rayStartParams"]["no-monitor"], "true");
+        assert_eq!(*for_pod(&once, &settings), once);
+    }
+}
+
+#[test]
+fn a_head_that_is_built_has_the_same_sidecar_as_a_stored_one() {
+    let injected = stored(Raywarden, None, &cluster());
+    assert_eq!(*for_pod(&cluster(), &Settings::default()), injected);
+}
+
+#[test]
+fn a_head_that_is_built_keeps_the_stored_sidecar_as_it_is() {
+    let mut old = stored(Raywarden, None, &cluster());
+    head_mut(&mut old)["containers"][1]["args"] = json!(["another line"]);
+    head_mut(&mut old)["serviceAccountName"] = Value::Null;
+    let built = for_pod(&old, &Settings::default());
+    assert_eq!(head(&built)["containers"][1]["args"], json!(["another line"]));
+    assert_eq!(head(&built)["serviceAccountName"], "raywarden-lab");
+}
+
+#[test]
+fn a_head_is_built_as_it_is_stored_where_injection_is_not_ours_to_do() {
+    let mut off = cluster();
+    off["spec"]["enableInTreeAutoscaling"] = json!(false);
+    let mut out = cluster();
+    out["metadata"]["annotations"] = json!({"raywarden.io/inject": "disabled"});
+    let mut elsewhere = cluster();
+    elsewhere["spec"]["managedBy"] = json!("kueue.x-k8s.io/multikueue");
+    let mut foreign = cluster();
+    head_mut(&mut foreign)["containers"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "autoscaler"}));
+    for object in [off, out, elsewhere, foreign] {
+        assert_eq!(*for_pod(&object, &Settings::default()), object);
+    }
 }

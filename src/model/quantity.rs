@@ -46,6 +46,20 @@ impl Quantity {
     pub const fn ceil(self) -> i128 {
         self.0.div_euclid(NANO) + if self.0.rem_euclid(NANO) == 0 { 0 } else { 1 }
     }
+
+    /// Whether it is nothing at all.
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The amount as a plain decimal number, such as `4` or `0.5`.
+    pub fn decimal(self) -> String {
+        let (whole, fraction) = (self.0.unsigned_abs() / NANO.unsigned_abs(), self.0 % NANO);
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let fraction = format!("{:09}", fraction.unsigned_abs());
+        let number = format!("{sign}{whole}.{fraction}");
+        number.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
 }
 
 impl Add for Quantity {

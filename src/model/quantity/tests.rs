@@ -56,3 +56,12 @@ proptest! {
         let _ = Quantity::parse(&text);
     }
 }
+
+#[test]
+fn a_plain_decimal_number_says_the_amount_exactly() {
+    for (text, decimal) in
+        [("4", "4"), ("500m", "0.5"), ("1Ki", "1024"), ("0", "0"), ("-1500m", "-1.5"), ("10", "10")]
+    {
+        assert_eq!(Quantity::parse(text).unwrap().decimal(), decimal);
+    }
+}
