@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use support::control_plane::{ControlPlane, Options};
@@ -71,10 +72,18 @@ fn scales_up(plane: &ControlPlane, lab: &RayLab, cluster: &str, version: &str, p
     plane.kubectl(&[&failed[..], &["-n", NAMESPACE, "pod", &worker]].concat()).ok();
 
     let first = lab.pid(&head, "start").expect("the head runs");
-    plane.kubectl(&["delete", "pod", "-n", NAMESPACE, &head, &worker, "--wait=false"]).ok();
-    let process = std::path::PathBuf::from(format!("/proc/{first}"));
-    let ended = wait_for(SOON, || (!process.exists()).then_some(()));
-    assert!(ended.is_some(), "{head} runs on: {}", lab.report(&head));
+    let scaler = lab.pid(&head, "autoscaler").expect("the autoscaler runs");
+    if version == "1" {
+        plane.kubectl(&["delete", "pod", "-n", NAMESPACE, &head, &worker, "--wait=false"]).ok();
+    } else {
+        // The last one: whatever ends the runner takes everything with it.
+        signal(lab.id(), "KILL");
+    }
+    for pid in [first, scaler] {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let ended = wait_for(SOON, || (!process.exists()).then_some(()));
+        assert!(ended.is_some(), "{pid} of {head} runs on: {}", lab.report(&head));
+    }
 }
 
 fn raycluster(name: &str) -> String {

@@ -141,7 +141,7 @@ def rewrite(script: str, head: bool, place: Place) -> str:
 
 
 def _options(words: list[str], head: bool, place: Place) -> list[str]:
-    """Options as they are to be: given ones that hold here first, then ours."""
+    """Options as they are to be: ours, then given ones that hold here, as a redirection may follow."""
     ours = {
         "--node-ip-address": place.address,
         "--temp-dir": TEMP_DIR,
@@ -174,7 +174,7 @@ def _options(words: list[str], head: bool, place: Place) -> list[str]:
             skip = False
             kept.append(word)
     flags = [flag for flag in ("--block", "--disable-usage-stats") if flag not in kept]
-    return [*kept, *flags, *(f"{name}={value}" for name, value in ours.items())]
+    return [*flags, *(f"{name}={value}" for name, value in ours.items()), *kept]
 
 
 def _value(words: list[str], option: str) -> str:

@@ -173,15 +173,19 @@ impl RayLab {
         run(command, "", DRIVER)
     }
 
+    /// The runner's own process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.runner.id()
+    }
+
     /// Everything there is to know of a Pod, for a failing test.
     pub(crate) fn report(&self, pod: &str) -> String {
-        let mut report = format!("-- runner\n{}", self.runner_log());
-        for name in ["head.log", "worker.log", "autoscaler.log"] {
+        let logs = ["head.log", "worker.log", "autoscaler.log"].map(|name| {
             let text = self.file(pod, name);
             let from = text.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
-            report += &format!("\n-- {pod}/{name}\n{}", &text[from..]);
-        }
-        report
+            format!("-- {pod}/{name}\n{}", &text[from..])
+        });
+        format!("-- runner\n{}\n{}", self.runner_log(), logs.join("\n"))
     }
 
     fn python(&self) -> PathBuf {
@@ -208,7 +212,7 @@ fn base() -> String {
     format!("127.{}.{}.", 16 + place / 256 % 224, place % 256)
 }
 
-/// A ServiceAccount with a Role of its own, and a kubeconfig that has its token.
+/// A `ServiceAccount` with a Role of its own, and a kubeconfig that has its token.
 fn identity(plane: &ControlPlane, namespace: &str, name: &str, role: &str, dir: &Path) -> PathBuf {
     let within = ["-n", namespace];
     plane.kubectl(&[&["create", "serviceaccount", name], &within[..]].concat()).ok();
