@@ -56,8 +56,11 @@ class Lab(Protocol):
     def head_of(self, cluster: str) -> Optional[Head]:
         """The serving head of a cluster."""
 
-    def set_head(self, cluster: str, head: Optional[Head]) -> None:
-        """A head serves, or does no longer."""
+    def set_head(self, cluster: str, head: Head) -> None:
+        """A head serves."""
+
+    def drop_head(self, cluster: str, address: str) -> None:
+        """A head serves no longer; one that has taken its place stays."""
 
     def changed(self, life: "Life") -> None:
         """There is news to report."""
@@ -324,7 +327,7 @@ class Node(Run):
     def down(self) -> None:
         """Nobody may find what is gone."""
         if self.life.is_head:
-            self.life.lab.set_head(self.life.cluster, None)
+            self.life.lab.drop_head(self.life.cluster, self.life.address)
         self.life.remove("start.pid", "raylet.pid")
 
 
@@ -345,7 +348,7 @@ class Autoscaler(Run):
 
     def _gcs_answers(self) -> bool:
         head = self.life.lab.head_of(self.life.cluster)
-        if head is None:
+        if head is None or head.place.address != self.life.address:
             return False
         try:
             with socket.create_connection((self.life.address, self.life.gcs_port), 1):

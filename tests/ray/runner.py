@@ -93,12 +93,17 @@ class Machine:
         with self.news:
             return self.heads.get(cluster)
 
-    def set_head(self, cluster: str, head: Optional[Head]) -> None:
-        """A head serves, or does no longer."""
+    def set_head(self, cluster: str, head: Head) -> None:
+        """A head serves."""
         with self.news:
-            self.heads.pop(cluster, None)
-            if head:
-                self.heads[cluster] = head
+            self.heads[cluster] = head
+
+    def drop_head(self, cluster: str, address: str) -> None:
+        """A head serves no longer; one that has taken its place stays."""
+        with self.news:
+            known = self.heads.get(cluster)
+            if known and known.place.address == address:
+                del self.heads[cluster]
 
     def changed(self, life: Life) -> None:
         """There is news to report."""

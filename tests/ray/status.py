@@ -131,6 +131,7 @@ def keep_times(status: Json, before: Optional[Json]) -> None:
 
 def _condition(kind: str, holds: bool, reason: str, now: str) -> Json:
     condition = {"type": kind, "status": str(holds), "lastTransitionTime": now}
-    # Said also when empty: in a merge, an absent reason would leave the old one.
+    # Said also when empty: in a merge, absent ones would leave the old ones.
     condition["reason"] = "" if holds else reason
+    condition["message"] = ""
     return condition
