@@ -165,6 +165,7 @@ class Run(threading.Thread):
     """One container: started, watched, started again as the Pod's policy says."""
 
     log = "container.log"
+    patience = MOST_GRACE_SECONDS
 
     def __init__(self, life: Life, spec: Json) -> None:
         super().__init__(daemon=True, name=f"{life.name}/{spec['name']}")
@@ -228,7 +229,7 @@ class Run(threading.Thread):
             return code
         finally:
             self.down()
-            sandbox.end(self.life.grace)
+            sandbox.end(min(self.life.grace, self.patience))
 
     def tell(self, change: Any) -> None:
         """Change what is known, and report it."""
@@ -335,6 +336,8 @@ class Autoscaler(Run):
     """Ray's autoscaler under the Pod's service account, in the folder its head shares."""
 
     log = "autoscaler.log"
+    # As the first process of its sandbox it may not hear SIGTERM, and has nothing to finish.
+    patience = 2.0
 
     def prepare(self) -> bool:
         """Wait for the head. Reported as running meanwhile, as a kubelet would: the autoscaler
