@@ -15,6 +15,7 @@ demo: ## the main job, visibly: review and audit offline, then a real API server
 
 test: ## all tests, the real API server and kubectl included
 	tests/tools/build.sh
+	tests/ray/venv.sh >/dev/null
 	$(CARGO) test
 
 lint: ## formatting, clippy as configured, docs, one crypto provider

@@ -11,6 +11,7 @@
 pub(crate) mod control_plane;
 pub(crate) mod golden;
 pub(crate) mod process;
+pub(crate) mod ray;
 pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod samples;
