@@ -104,7 +104,7 @@ fn is_asked(change: &Change<'_>) -> bool {
 fn put_in(change: &Change<'_>, place: Place, draft: &mut Draft<'_>) {
     match place {
         Place::Template if !has_foreign_sidecar(change.new) => {
-            template::put_in(change.settings, change.new, draft)
+            template::put_in(change.settings, change.new, draft);
         }
         Place::Options => options::fill(change, draft),
         Place::Template | Place::Pod => {}

@@ -34,12 +34,12 @@ pub fn is_marked(container: &Container<'_>) -> bool {
 }
 
 /// The mount of the log volume that we add.
-pub(super) fn log_mount() -> Value {
+pub fn log_mount() -> Value {
     json!({"name": LOG_VOLUME, "mountPath": LOG_PATH})
 }
 
 /// The log volume that we add.
-pub(super) fn log_volume() -> Value {
+pub fn log_volume() -> Value {
     json!({"name": LOG_VOLUME, "emptyDir": {}})
 }
 

@@ -47,6 +47,35 @@ impl Quantity {
         self.0.div_euclid(NANO) + if self.0.rem_euclid(NANO) == 0 { 0 } else { 1 }
     }
 
+    /// The amount `count` times; saturates.
+    #[must_use]
+    pub const fn times(self, count: i64) -> Self {
+        Self(self.0.saturating_mul(count as i128))
+    }
+
+    /// The amount in whole units, thousandths where it has some; rounds up.
+    pub fn spelled(self) -> String {
+        if self.0 % NANO == 0 {
+            return self.ceil().to_string();
+        }
+        let milli = Self(self.0.saturating_mul(1000)).ceil();
+        format!("{milli}m")
+    }
+
+    /// The amount with the largest binary suffix that leaves a whole number; rounds up.
+    pub fn spelled_binary(self) -> String {
+        let bytes = self.ceil();
+        let suffixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+        let mut best = (bytes, "");
+        for (power, suffix) in (0..).zip(suffixes) {
+            let unit = 1024_i128.pow(power);
+            if bytes != 0 && bytes % unit == 0 {
+                best = (bytes / unit, suffix);
+            }
+        }
+        format!("{}{}", best.0, best.1)
+    }
+
     /// Whether it is nothing at all.
     pub const fn is_zero(self) -> bool {
         self.0 == 0

@@ -109,6 +109,8 @@ pub struct Pod {
     pub hash: Option<String>,
     /// It has a deletion timestamp.
     pub terminating: bool,
+    /// When its grace period ends, RFC 3339; empty where it is not terminating.
+    pub gone_by: String,
     /// Its phase.
     pub phase: Phase,
     /// It has been given a node.
@@ -165,6 +167,7 @@ impl Pod {
             attempt: annotation(ATTEMPT).and_then(|text| text.parse().ok()).unwrap_or(0),
             hash: annotation(RECREATE_HASH).map(str::to_owned),
             terminating: pod.pointer("/metadata/deletionTimestamp").is_some(),
+            gone_by: at("/metadata/deletionTimestamp"),
             phase: phase(text(status, "phase")),
             scheduled: !at("/spec/nodeName").is_empty(),
             unschedulable: said(unscheduled, "message"),

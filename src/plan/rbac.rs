@@ -9,8 +9,10 @@
 
 use serde_json::{Value, json};
 
-use super::pod::{CREATED_BY, OURSELVES, controller_uid};
-use super::{Action, Observed};
+use super::Action;
+use super::object::owners;
+use super::pod::{CREATED_BY, OURSELVES};
+use super::step::step;
 use crate::dialect::Dialect;
 use crate::dialect::kuberay::managed_elsewhere;
 use crate::model::Cluster;
@@ -31,11 +33,11 @@ pub fn name(cluster: &Value) -> Option<String> {
 }
 
 /// What is to be done about the three objects.
-pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
-    let Some(view) = Dialect::RayCluster.view(observed.cluster) else { return Vec::new() };
+pub fn plan(cluster: &Value, existing: &[Value]) -> Vec<Action> {
+    let Some(view) = Dialect::RayCluster.view(cluster) else { return Vec::new() };
     let Some(uid) = wanted(&view) else { return Vec::new() };
     let desired = desired(&view, uid);
-    desired.into_iter().filter_map(|object| step(object, observed.existing, uid)).collect()
+    desired.into_iter().filter_map(|object| step(object, existing, uid)).collect()
 }
 
 /// The UID of a cluster whose autoscaler needs rights here.
@@ -65,14 +67,7 @@ fn desired(cluster: &Cluster<'_>, uid: &str) -> Vec<Value> {
                 "name": own,
                 "namespace": namespace,
                 "labels": labels,
-                "ownerReferences": [{
-                    "apiVersion": "ray.io/v1",
-                    "kind": "RayCluster",
-                    "name": cluster.name,
-                    "uid": uid,
-                    "controller": true,
-                    "blockOwnerDeletion": true,
-                }],
+                "ownerReferences": owners(cluster.name, uid),
             },
         })
     };
@@ -110,32 +105,6 @@ pub fn rules(cluster: &str) -> Value {
             "verbs": ["get", "patch"],
         },
     ])
-}
-
-/// What is to be done about one object.
-fn step(object: Value, existing: &[Value], uid: &str) -> Option<Action> {
-    let kind = object.get("kind");
-    let Some(found) = existing.iter().find(|other| other.get("kind") == kind) else {
-        return Some(Action::Create(object));
-    };
-    let text = |value: &Value, pointer: &str| {
-        value.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned()
-    };
-    let name = text(&object, "/metadata/name");
-    let kind = text(&object, "/kind");
-    if controller_uid(found) != Some(uid) {
-        return Some(Action::Conflict { kind, name });
-    }
-    let differs = |key: &str| object.get(key) != found.get(key);
-    // The role of a binding can never be changed.
-    if differs("roleRef") {
-        let api_version = text(&object, "/apiVersion");
-        let uid = text(found, "/metadata/uid");
-        return Some(Action::Remove { api_version, kind, name, uid });
-    }
-    let relabelled = found.pointer("/metadata/labels").and_then(|labels| labels.get(CREATED_BY))
-        != Some(&json!(OURSELVES));
-    (differs("rules") || differs("subjects") || relabelled).then_some(Action::Mend(object))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod unit;
 use std::collections::BTreeSet;
 
 use self::unit::{Unit, units};
+use super::build::Seat;
 use super::names;
 use super::pod::{NodeType, Phase, Pod};
 
@@ -41,21 +42,6 @@ pub struct Wish<'a> {
     pub ray_container: Option<&'a str>,
     /// The attempt that new Pods are made with.
     pub attempt: u64,
-}
-
-/// The place that a worker Pod takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seat {
-    /// The Pod's name.
-    pub name: String,
-    /// The attempt that the name was made from.
-    pub attempt: u64,
-    /// The rank of its replica within the group.
-    pub index: u32,
-    /// The name of its replica, where a replica has several hosts.
-    pub replica: Option<String>,
-    /// Its rank within the replica.
-    pub host: u32,
 }
 
 /// Why a Pod is deleted.
