@@ -4,10 +4,13 @@
 //! input, or no way to begin.
 
 pub mod audit;
+mod context;
+pub mod controller;
 mod excerpt;
 pub mod explain;
 pub mod generate;
 mod input;
+mod logs;
 mod manifest;
 mod nearest;
 pub mod output;
@@ -16,6 +19,7 @@ mod problem;
 pub mod review;
 pub mod serve;
 pub mod settings;
+mod trouble;
 mod yaml;
 
 use std::process::ExitCode;
@@ -46,6 +50,8 @@ pub enum Command {
     Audit(Box<audit::AuditArgs>),
     /// Say what a rule means, why, and what to do
     Explain(explain::ExplainArgs),
+    /// Look after RayClusters: make their nodes and what they need
+    Controller(Box<controller::ControllerArgs>),
     /// Serve the admission webhook
     Serve(Box<serve::ServeArgs>),
     /// Write manifests and certificates
@@ -70,6 +76,7 @@ impl Cli {
             Command::Review(args) => review::run(&args),
             Command::Audit(args) => audit::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Controller(args) => controller::run(*args),
             Command::Serve(args) => serve::run(*args),
             Command::Generate(args) => generate::run(args),
         }

@@ -89,6 +89,17 @@ impl App {
     }
 }
 
+/// Liveness and readiness alone, for a process that serves no webhook.
+pub fn ops_router(readiness: Arc<Readiness>) -> Router {
+    let ready = |State(readiness): State<Arc<Readiness>>, request: Request| async move {
+        readiness.answer(request.uri().query())
+    };
+    Router::new()
+        .route("/livez", get(ops::livez))
+        .route("/readyz", get(ready))
+        .with_state(readiness)
+}
+
 /// The routes of the webhook.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()

@@ -11,16 +11,18 @@
 //! | [`inject`] | the autoscaler sidecar, put in, kept, taken out |
 //! | [`policy`] | the rule catalogue and the rules beside the invariant |
 //! | [`admission`] | one review: gate, actor, phases, patch, answer |
+//! | [`plan`] | what a controller should do next |
 //! | [`registration`] | the webhook configurations that send reviews here |
 //!
 //! The shell feeds it: [`clock`] and [`telemetry`] are its senses, [`tls`] and [`http`] serve,
-//! [`cli`] reads files and clusters. Of [`tls`], `issue` is pure too.
+//! [`control`] looks after clusters, [`cli`] reads files and clusters. Of [`tls`], `issue` is pure too.
 //! A module imports only from modules above it in this list; `tests/architecture.rs` holds that.
 
 pub mod admission;
 pub mod bounds;
 pub mod cli;
 pub mod clock;
+pub mod control;
 pub mod dialect;
 pub mod http;
 pub mod inject;

@@ -1,19 +1,17 @@
 //! `raywarden serve`: the admission webhook.
 
 mod certificate;
-mod run;
+pub(super) mod run;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
-use tracing_subscriber::EnvFilter;
-
 use super::Verdict;
+use super::logs::LogArgs;
 use super::settings::SettingsArgs;
 use crate::clock::{BadDuration, parse_duration};
-use crate::telemetry::LogFormat;
+use clap::Args;
 
 /// Serve the admission webhook
 #[derive(Clone, Debug, Args)]
@@ -116,26 +114,12 @@ struct BoundArgs {
     header_timeout: Duration,
 }
 
-/// Logs, on stderr.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Logs")]
-struct LogArgs {
-    /// The form of a line
-    #[arg(long, env = "RAYWARDEN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
-    log_format: LogFormat,
-
-    /// From which level on: error, warn, info, debug, trace, or directives such as
-    /// `info,decision=off`
-    #[arg(long, env = "RAYWARDEN_LOG", value_parser = directives, default_value = "info", value_name = "LEVEL")]
-    log: String,
-}
-
 /// Serves until a signal.
 pub fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     run::run(args)
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let expected = "expected ADDRESS:PORT such as 0.0.0.0:9443, [::]:9443 or :9443";
     if let Some(port) = text.strip_prefix(':') {
         let port = port.parse().map_err(|_| expected)?;
@@ -144,7 +128,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| expected.to_owned())
 }
 
-fn above_zero(text: &str) -> Result<Duration, String> {
+pub(super) fn above_zero(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text).map_err(|error: BadDuration| error.to_string())?;
     if time.is_zero() { Err("expected a time above zero".to_owned()) } else { Ok(time) }
 }
@@ -155,15 +139,6 @@ fn count(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|count| (1..=1_000_000).contains(count))
         .ok_or_else(|| "expected a number from 1 to 1000000".to_owned())
-}
-
-fn directives(text: &str) -> Result<String, String> {
-    match EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => {
-            Err(format!("{error}; expected a level or directives such as info,decision=off"))
-        }
-    }
 }
 
 #[cfg(test)]

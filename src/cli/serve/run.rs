@@ -11,15 +11,14 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
-use super::{BoundArgs, LogArgs, ServeArgs};
+use super::{BoundArgs, ServeArgs};
 use crate::cli::Verdict;
 use crate::http::ops::Readiness;
 use crate::http::{self, App, Snapshot};
 use crate::tls::accept::{self, Door};
 use crate::tls::resolver::Resolver;
-use crate::{clock, telemetry, tls};
+use crate::{clock, tls};
 
 /// For blocking reviews that outlived their connections.
 const LAST: Duration = Duration::from_secs(1);
@@ -28,16 +27,14 @@ const LAST: Duration = Duration::from_secs(1);
 const BLOCKING_THREADS: usize = 16;
 
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
-    let LogArgs { log_format, log } = &args.log;
-    telemetry::install(*log_format, EnvFilter::try_new(log)?)?;
-    telemetry::log_panics();
+    args.log.install()?;
     let runtime = runtime()?;
     let result = runtime.block_on(serve(args));
     runtime.shutdown_timeout(LAST);
     result
 }
 
-fn runtime() -> anyhow::Result<Runtime> {
+pub(in crate::cli) fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -80,7 +77,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub(in crate::cli) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     accept::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::AddrInUse => ": another process holds this port; choose one with --listen",
@@ -134,14 +131,14 @@ impl BoundArgs {
 }
 
 /// The signals that a server answers.
-struct Signals {
+pub(in crate::cli) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn install() -> anyhow::Result<Self> {
+    pub(in crate::cli) fn install() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("failed to listen to signals");
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
@@ -151,7 +148,7 @@ impl Signals {
     }
 
     /// Waits for the end, passing on hang-ups.
-    async fn until_end(&mut self, reload: &Notify) {
+    pub(in crate::cli) async fn until_end(&mut self, reload: &Notify) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,

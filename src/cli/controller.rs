@@ -1,0 +1,175 @@
+//! `raywarden controller`: looks after RayClusters.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use kube::{Client, Config};
+use tokio_util::sync::CancellationToken;
+
+use super::logs::LogArgs;
+use super::serve::run::{Signals, bind, runtime};
+use super::serve::{above_zero, address};
+use super::settings::SettingsArgs;
+use super::{Verdict, context};
+use crate::clock::parse_duration;
+use crate::control::{self, Options};
+use crate::http::ops::Readiness;
+use crate::plan::Terms;
+
+/// Look after RayClusters: make their nodes and what they need
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+In standalone mode (--node-manager raywarden) the controller makes account, Role and binding of Ray's
+autoscaler, Services, head and workers, follows every scale write, and writes the status. Beside KubeRay
+it makes nothing. With `auto` it makes nodes only where the RayCluster CRD is raywarden's own and no
+KubeRay operator is alive.
+
+Examples:
+  # In the cluster:
+  raywarden controller --node-manager raywarden
+
+  # From a laptop, for one namespace, while KubeRay looks after the others:
+  raywarden controller --context dev --node-manager kuberay --node-manager-for team-a=raywarden
+
+GET /readyz?verbose on the operations port says what is missing. Signals: SIGTERM and SIGINT give the
+Lease back and end. Exit code 0 after that, 2 when it cannot begin.")]
+pub struct ControllerArgs {
+    /// The kubeconfig context; without it and --kubeconfig, inside a Pod, the Pod's own account
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// The kubeconfig
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    #[command(flatten)]
+    work: ControllerFlags,
+
+    /// Where liveness and readiness are answered, in plain HTTP
+    #[arg(long, env = "RAYWARDEN_OPS_LISTEN", value_parser = address, default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
+    ops_listen: SocketAddr,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// How the controller works.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Controller")]
+pub(super) struct ControllerFlags {
+    /// The namespace of the Lease by which one replica leads; the Pod's own without it
+    #[arg(long, env = "POD_NAMESPACE", default_value = "raywarden-system", value_name = "NAME")]
+    lease_namespace: String,
+
+    /// The name of the Lease
+    #[arg(
+        long,
+        env = "RAYWARDEN_LEASE",
+        default_value = "raywarden-controller",
+        value_name = "NAME"
+    )]
+    lease_name: String,
+
+    /// Who this replica is; the Pod's name, or host name and process, without it
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    identity: Option<String>,
+
+    /// How long a Lease lasts that is not renewed
+    #[arg(long, env = "RAYWARDEN_LEASE_DURATION", value_parser = above_zero, default_value = "15s", value_name = "TIME")]
+    lease_duration: Duration,
+
+    /// Clusters that are looked after at one time
+    #[arg(long, env = "RAYWARDEN_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=256), default_value = "16", value_name = "N")]
+    concurrency: u16,
+
+    /// The DNS domain of the Kubernetes cluster
+    #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local", value_name = "DOMAIN")]
+    cluster_domain: String,
+
+    /// Replace a terminating worker only when it is gone
+    #[arg(long, env = "RAYWARDEN_REPLACE_AFTER_GONE")]
+    replace_after_gone: bool,
+
+    /// After this time a workersToDelete none of whose Pods exists is cleared
+    #[arg(long, env = "RAYWARDEN_STALE_VICTIMS_AFTER", value_parser = parse_duration, default_value = "5m", value_name = "TIME")]
+    stale_victims_after: Duration,
+
+    /// For this long the Pods of a group that left the spec stay
+    #[arg(long, env = "RAYWARDEN_ORPHAN_GRACE", value_parser = parse_duration, default_value = "1m", value_name = "TIME")]
+    orphan_grace: Duration,
+}
+
+impl ControllerFlags {
+    /// The options that the flags describe.
+    pub(super) fn options(&self, settings: &SettingsArgs) -> Options {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let process = format!("{}-{}", host.trim(), std::process::id());
+        Options {
+            terms: Terms {
+                settings: settings.settings(),
+                domain: self.cluster_domain.clone(),
+                waits_for_gone: self.replace_after_gone,
+                stale_after: self.stale_victims_after,
+                orphan_grace: self.orphan_grace,
+                ..Terms::default()
+            },
+            namespace: self.lease_namespace.clone(),
+            lease: self.lease_name.clone(),
+            identity: self.identity.clone().filter(|it| !it.is_empty()).unwrap_or(process),
+            lease_duration: self.lease_duration,
+            concurrency: self.concurrency,
+        }
+    }
+}
+
+/// Runs until a signal.
+pub fn run(args: ControllerArgs) -> anyhow::Result<Verdict> {
+    args.log.install()?;
+    let runtime = runtime()?;
+    let result = runtime.block_on(control(args));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn control(args: ControllerArgs) -> anyhow::Result<Verdict> {
+    let mut signals = Signals::install()?;
+    let client = client(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
+    let ops = bind(args.ops_listen).await?;
+    let listens_at = ops.local_addr().context("failed to read the listener's address")?;
+    let options = args.work.options(&args.settings);
+    tracing::info!(
+        identity = options.identity,
+        lease = format!("{}/{}", options.namespace, options.lease),
+        ops = %listens_at,
+        version = env!("CARGO_PKG_VERSION"),
+        "looking after RayClusters"
+    );
+    let stop = CancellationToken::new();
+    let ends = stop.clone();
+    tokio::spawn(async move {
+        signals.until_end(&tokio::sync::Notify::new()).await;
+        tracing::info!("told to end");
+        ends.cancel();
+    });
+    control::run(client, options, Readiness::default(), Some(ops), stop).await?;
+    Ok(Verdict::Good)
+}
+
+/// A client as the flags ask for, or as the Pod's own account.
+async fn client(name: Option<&str>, file: Option<&std::path::Path>) -> anyhow::Result<Client> {
+    let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let mut config = if name.is_none() && file.is_none() && inside {
+        Config::incluster().context("failed to read the Pod's own account")?
+    } else {
+        context::config(name, file).await?
+    };
+    // Watches are quiet for long: only a connection has a deadline, not an answer.
+    config.read_timeout = None;
+    Client::try_from(config).context("failed to make a client of the API server")
+}

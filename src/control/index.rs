@@ -1,0 +1,262 @@
+//! What the controller knows of each cluster: its Pods and objects as the watches show them, what it
+//! has just done and the watches do not show yet, and what it remembers.
+//!
+//! Pods are kept as projections. What was just made or deleted counts as done for a bounded time, so
+//! that a watch that lags leads to no second Pod and no second victim.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::http::ops::Finding;
+use crate::plan::Memory;
+use crate::plan::pod::Pod;
+
+/// For how long a write counts as done that no watch has shown.
+const EXPECTED_FOR: Duration = Duration::from_secs(30);
+
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// A cluster's namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Key {
+    pub(super) fn of(object: &DynamicObject) -> Self {
+        Self { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+#[derive(Default)]
+struct Entry {
+    pods: BTreeMap<String, Pod>,
+    objects: BTreeMap<(String, String), Value>,
+    made: BTreeMap<String, (Pod, Instant)>,
+    deleted: HashMap<String, Instant>,
+    memory: Memory,
+    uid: String,
+    failures: u32,
+    status: Option<(u64, Value)>,
+}
+
+/// One moment of a cluster.
+pub(super) struct Moment {
+    pub(super) pods: Vec<Pod>,
+    pub(super) objects: Vec<Value>,
+    pub(super) memory: Memory,
+}
+
+/// What the controller knows.
+#[derive(Default)]
+pub(super) struct Index {
+    entries: Mutex<HashMap<Key, Entry>>,
+    synced: Mutex<HashSet<&'static str>>,
+}
+
+/// Watches that have to be complete before anything is planned: the clusters, their Pods, and the
+/// five kinds that we make.
+const WATCHES: usize = 7;
+
+impl Index {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A watch has shown everything there is.
+    pub(super) fn complete(&self, watch: &'static str) {
+        self.synced.lock().unwrap_or_else(PoisonError::into_inner).insert(watch);
+    }
+
+    /// Whether every watch has shown everything there is.
+    pub(super) fn is_complete(&self) -> bool {
+        self.synced.lock().unwrap_or_else(PoisonError::into_inner).len() >= WATCHES
+    }
+
+    pub(super) fn check(self: &std::sync::Arc<Self>) -> impl Fn() -> Finding + Send + Sync + use<> {
+        let index = std::sync::Arc::clone(self);
+        move || {
+            let word = || "every watch is complete".to_owned();
+            let reason = || "the first lists of the watches are not complete yet".to_owned();
+            if index.is_complete() { Ok(word()) } else { Err(reason()) }
+        }
+    }
+
+    /// A Pod is as it is shown.
+    pub(super) fn show_pod(&self, key: &Key, pod: Pod) {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.made.remove(&pod.name);
+        if pod.terminating {
+            retire(&mut entry.memory, &pod);
+        }
+        entry.pods.insert(pod.name.clone(), pod);
+    }
+
+    /// A Pod is gone.
+    pub(super) fn drop_pod(&self, key: &Key, name: &str) {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(key) else { return };
+        if let Some(pod) = entry.pods.remove(name) {
+            entry.deleted.remove(&pod.uid);
+            retire(&mut entry.memory, &pod);
+        }
+        entry.made.remove(name);
+    }
+
+    /// Names of Pods that are known, by cluster.
+    pub(super) fn pod_names(&self) -> HashSet<(Key, String)> {
+        let entries = self.entries();
+        let names = entries
+            .iter()
+            .flat_map(|(key, entry)| entry.pods.keys().map(|name| (key.clone(), name.clone())));
+        names.collect()
+    }
+
+    /// An object is as it is shown.
+    pub(super) fn show_object(&self, key: &Key, kind: &str, name: &str, object: Value) {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.objects.insert((kind.to_owned(), name.to_owned()), object);
+    }
+
+    /// An object was just made; what a watch has shown meanwhile is newer.
+    pub(super) fn made_object(&self, key: &Key, kind: &str, name: &str, object: Value) {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.objects.entry((kind.to_owned(), name.to_owned())).or_insert(object);
+    }
+
+    /// An object is gone.
+    pub(super) fn drop_object(&self, key: &Key, kind: &str, name: &str) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.objects.remove(&(kind.to_owned(), name.to_owned()));
+        }
+    }
+
+    /// Names of the objects of a kind that are known, by cluster.
+    pub(super) fn object_names(&self, kind: &str) -> HashSet<(Key, String)> {
+        let entries = self.entries();
+        let names = entries.iter().flat_map(|(key, entry)| {
+            let of_kind = entry.objects.keys().filter(|(other, _)| other == kind);
+            of_kind.map(|(_, name)| (key.clone(), name.clone()))
+        });
+        names.collect()
+    }
+
+    /// A Pod was just made.
+    pub(super) fn made_pod(&self, key: &Key, pod: Pod) {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        if !entry.pods.contains_key(&pod.name) {
+            entry.made.insert(pod.name.clone(), (pod, Instant::now() + EXPECTED_FOR));
+        }
+    }
+
+    /// A Pod was just deleted.
+    pub(super) fn deleted_pod(&self, key: &Key, uid: &str) {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.deleted.insert(uid.to_owned(), Instant::now() + EXPECTED_FOR);
+    }
+
+    /// What is known of a cluster. What was known of an older one of the same name is forgotten.
+    pub(super) fn moment(&self, key: &Key, uid: &str) -> Moment {
+        let now = Instant::now();
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        if entry.uid != uid {
+            uid.clone_into(&mut entry.uid);
+            entry.made.clear();
+            entry.deleted.clear();
+            entry.memory = Memory::default();
+            entry.failures = 0;
+            entry.status = None;
+        }
+        entry.made.retain(|_, (_, until)| *until > now);
+        entry.deleted.retain(|_, until| *until > now);
+        let mut pods: Vec<Pod> = entry.pods.values().cloned().collect();
+        pods.extend(entry.made.values().map(|(pod, _)| pod.clone()));
+        for pod in pods.iter_mut().filter(|pod| entry.deleted.contains_key(&pod.uid)) {
+            pod.terminating = true;
+            retire(&mut entry.memory, pod);
+        }
+        Moment {
+            pods,
+            objects: entry.objects.values().cloned().collect(),
+            memory: entry.memory.clone(),
+        }
+    }
+
+    /// Remembers since when matters hold, and forgets those that do not.
+    pub(super) fn remember(&self, key: &Key, matters: &[String], now: Timestamp) {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.memory.since.retain(|matter, _| matters.contains(matter));
+        for matter in matters {
+            entry.memory.since.entry(matter.clone()).or_insert(now);
+        }
+    }
+
+    /// The status that was written last, and its resource version.
+    pub(super) fn wrote_status(&self, key: &Key, version: u64, status: Value) {
+        self.entries().entry(key.clone()).or_default().status = Some((version, status));
+    }
+
+    /// The status that was written last, where it is newer than `version`.
+    pub(super) fn newer_status(&self, key: &Key, version: u64) -> Option<Value> {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(key)?;
+        match &entry.status {
+            Some((written, status)) if *written > version => Some(status.clone()),
+            _ => {
+                entry.status = None;
+                None
+            }
+        }
+    }
+
+    /// Counts a failure, and says how long to wait after it.
+    pub(super) fn back_off(&self, key: &Key, first: Duration) -> Duration {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        let wait = first.saturating_mul(1 << entry.failures.min(10)).min(LONGEST_WAIT);
+        entry.failures += 1;
+        wait
+    }
+
+    /// All went well.
+    pub(super) fn succeeded(&self, key: &Key) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.failures = 0;
+        }
+    }
+
+    /// Forgets a cluster of which nothing is left.
+    pub(super) fn forget(&self, key: &Key) {
+        let mut entries = self.entries();
+        if entries.get(key).is_some_and(|it| it.pods.is_empty() && it.objects.is_empty()) {
+            entries.remove(key);
+        }
+    }
+}
+
+/// A Pod that goes retires its attempt.
+fn retire(memory: &mut Memory, pod: &Pod) {
+    let next = memory.attempts.entry(pod.group.clone()).or_default();
+    *next = (*next).max(pod.attempt + 1);
+}

@@ -1,0 +1,285 @@
+//! One round for one cluster: fetch -> plan -> apply -> status.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::api::DynamicObject;
+use kube::runtime::controller::Action as Next;
+use serde_json::Value;
+
+use super::apply::{self, Done, Hands};
+use super::events::Recorder;
+use super::evidence::Evidence;
+use super::index::{Index, Key, Moment};
+use super::leader::Leader;
+use super::resources;
+use crate::clock;
+use crate::model::NodeManager;
+use crate::plan::condition::{Condition, FOREIGN_NODE_MANAGER};
+use crate::plan::status::{self, Failure, Outcome};
+use crate::plan::{self, Action, Observed, Plan, Subject, Terms, nodes};
+
+/// What a round needs.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) index: Arc<Index>,
+    pub(super) leader: Leader,
+    pub(super) evidence: Evidence,
+    pub(super) events: Recorder,
+    pub(super) terms: Terms,
+}
+
+/// Why a round ended early.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Something has to become true first, which takes a moment.
+    NotYet(&'static str),
+    /// The API server refused or did not answer.
+    Api(String),
+    /// It refused for want of room: quota or limits.
+    Refused(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotYet(what) => write!(f, "{what}"),
+            Self::Api(what) | Self::Refused(what) => write!(f, "a step failed: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+impl Trouble {
+    /// The first wait; it doubles with each further failure.
+    pub(super) const fn patience(&self) -> Duration {
+        match self {
+            Self::NotYet(_) => Duration::from_millis(200),
+            Self::Api(_) => Duration::from_secs(1),
+            Self::Refused(_) => Duration::from_secs(5),
+        }
+    }
+}
+
+/// Looks after one cluster.
+pub(super) async fn cluster(object: &DynamicObject, context: &Context) -> Result<Next, Trouble> {
+    let key = Key::of(object);
+    if !context.leader.leads() {
+        return Ok(Next::await_change());
+    }
+    if !context.index.is_complete() {
+        return Err(Trouble::NotYet("the watches are not complete yet"));
+    }
+    if manager(context, &key.namespace).await? != NodeManager::Raywarden {
+        return Ok(Next::await_change());
+    }
+    let mut stored = resources::json(object);
+    if let Some(newer) = context.index.newer_status(&key, apply::version(object))
+        && let Some(stored) = stored.as_object_mut()
+    {
+        stored.insert("status".to_owned(), newer);
+    }
+    let uid = object.metadata.uid.clone().unwrap_or_default();
+    let round = Round { context, key: &key, stored: &stored, uid: &uid };
+    let next = round.run().await?;
+    context.index.succeeded(&key);
+    Ok(next)
+}
+
+async fn manager(context: &Context, namespace: &str) -> Result<NodeManager, Trouble> {
+    let settings = &context.terms.settings;
+    let decided = settings.node_manager.is_some()
+        || settings.node_manager_for.iter().any(|(name, _)| name == namespace);
+    if decided {
+        return Ok(settings.node_manager(namespace));
+    }
+    let ours = context.evidence.crd_is_ours().await.map_err(|error| api(&error))?;
+    let foreign = context.evidence.kuberay_in(namespace).await.map_err(|error| api(&error))?;
+    Ok(if ours && foreign.is_none() { NodeManager::Raywarden } else { NodeManager::KubeRay })
+}
+
+fn api(error: &kube::Error) -> Trouble {
+    match error {
+        kube::Error::Api(status) => Trouble::Api(status.message.clone()),
+        other => Trouble::Api(crate::telemetry::chain(other)),
+    }
+}
+
+struct Round<'a> {
+    context: &'a Context,
+    key: &'a Key,
+    stored: &'a Value,
+    uid: &'a str,
+}
+
+impl Round<'_> {
+    async fn run(&self) -> Result<Next, Trouble> {
+        let moment = self.context.index.moment(self.key, self.uid);
+        let terms = &self.context.terms;
+        let mut plan = {
+            let observed = self.observed(&moment);
+            if let Some(subject) = Subject::of(self.stored) {
+                let matters = nodes::matters(&subject, &observed);
+                self.context.index.remember(self.key, &matters, observed.now);
+            }
+            plan::cluster(&observed, terms, &secret())
+        };
+        self.heed_evidence(&mut plan).await?;
+        let (outcome, trouble) = self.carry_out(&plan).await;
+        self.write_status(&plan, &outcome).await?;
+        match (trouble, plan.again) {
+            (Some(trouble), _) => Err(trouble),
+            (None, Some(wait)) => Ok(Next::requeue(wait)),
+            (None, None) => Ok(Next::await_change()),
+        }
+    }
+
+    fn observed<'a>(&'a self, moment: &'a Moment) -> Observed<'a> {
+        Observed {
+            cluster: self.stored,
+            pods: &moment.pods,
+            existing: &moment.objects,
+            memory: &moment.memory,
+            now: clock::now(),
+        }
+    }
+
+    /// Before any Pod is written it is looked again whether another manager is at work.
+    async fn heed_evidence(&self, plan: &mut Plan) -> Result<(), Trouble> {
+        if !plan.actions.iter().any(Action::is_about_pods) {
+            return Ok(());
+        }
+        let foreign = self.context.evidence.kuberay_in(&self.key.namespace).await;
+        if let Some(who) = foreign.map_err(|error| api(&error))? {
+            plan.actions.clear();
+            let message = format!("{who}; nothing is written here while it is alive");
+            plan.conditions.push(Condition::holds(FOREIGN_NODE_MANAGER, "LiveOperator", message));
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, plan: &Plan) -> (Outcome, Option<Trouble>) {
+        let Self { context, key, uid, .. } = *self;
+        let hands = Hands { client: &context.client, index: &context.index, key, uid };
+        let mut outcome = Outcome::default();
+        let mut written: Vec<&Action> = Vec::new();
+        let mut trouble = None;
+        for action in &plan.actions {
+            if !context.leader.leads() {
+                trouble = Some(Trouble::NotYet("another replica leads now"));
+                break;
+            }
+            match hands.act(action).await {
+                Ok(Done::Written) => written.push(action),
+                Ok(Done::Already) => {}
+                Ok(Done::Conflict { kind, name }) => outcome.conflicts.push((kind, name)),
+                Ok(Done::Outdated) => {
+                    trouble = Some(Trouble::NotYet("the cluster changed meanwhile"));
+                    break;
+                }
+                Err(error) => {
+                    trouble = self.refused(action, &error, &mut outcome);
+                    break;
+                }
+            }
+        }
+        let told = plan.actions.iter().filter(|action| matches!(action, Action::Tell { .. }));
+        written.extend(told);
+        context.events.tell(self.stored, &written, &outcome).await;
+        (outcome, trouble)
+    }
+
+    /// What a refusal means, and whether it is worth another try.
+    fn refused(
+        &self,
+        action: &Action,
+        error: &kube::Error,
+        outcome: &mut Outcome,
+    ) -> Option<Trouble> {
+        let kube::Error::Api(status) = error else {
+            outcome.failure = Some(Failure::of(action, "the API server did not answer".to_owned()));
+            return Some(api(error));
+        };
+        let causes = status.details.as_ref().map(|details| details.causes.as_slice());
+        let ends = causes.into_iter().flatten().any(|cause| cause.reason == "NamespaceTerminating");
+        if ends {
+            tracing::info!(cluster = %self.key, "its namespace is being deleted: nothing more is made");
+            return None;
+        }
+        let message = &status.message;
+        if let Some(account) = missing_account(message) {
+            outcome.missing_account = Some(account);
+        }
+        outcome.failure = Some(Failure::of(action, explained(message)));
+        Some(if status.code == 403 { Trouble::Refused(message.clone()) } else { api(error) })
+    }
+
+    async fn write_status(&self, plan: &Plan, outcome: &Outcome) -> Result<(), Trouble> {
+        let moment = self.context.index.moment(self.key, self.uid);
+        let observed = self.observed(&moment);
+        let Some(subject) = Subject::of(self.stored).filter(|subject| !subject.is_leaving()) else {
+            return Ok(());
+        };
+        if crate::dialect::kuberay::managed_elsewhere(&subject.view) || !self.context.leader.leads()
+        {
+            return Ok(());
+        }
+        let Some(patch) = status::patch(&subject, &observed, plan, outcome) else { return Ok(()) };
+        match apply::status(&self.context.client, self.key, &patch).await {
+            Ok((version, status)) => {
+                self.context.index.wrote_status(self.key, version, status);
+                Ok(())
+            }
+            // It was deleted meanwhile.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(api(&error)),
+        }
+    }
+}
+
+/// The account that the admission plugin of accounts did not find.
+fn missing_account(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("error looking up service account ")?;
+    let (path, _) = rest.split_once(':')?;
+    Some(path.rsplit('/').next().unwrap_or(path).to_owned())
+}
+
+/// A refusal with what it has to do with the sidecar, where it is one of room.
+fn explained(message: &str) -> String {
+    if message.contains("exceeded quota") || message.contains("LimitRange") {
+        format!("{message} (with autoscaling on the head Pod asks for the sidecar's share too)")
+    } else {
+        message.to_owned()
+    }
+}
+
+/// 32 bytes that nobody knows, for a token where one has to be made.
+fn secret() -> String {
+    use base64::Engine as _;
+    let mut bytes = [0_u8; 32];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    if random.fill(&mut bytes).is_err() {
+        return String::new();
+    }
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_that_is_missing_is_read_from_the_refusal() {
+        let message = "pods \"lab-head-x\" is forbidden: error looking up service account team-a/not-there-yet: serviceaccount \"not-there-yet\" not found";
+        assert_eq!(missing_account(message).as_deref(), Some("not-there-yet"));
+        assert_eq!(missing_account("exceeded quota: q"), None);
+    }
+
+    #[test]
+    fn secrets_differ_and_are_long() {
+        assert!(secret() != secret() && secret().len() >= 43);
+    }
+}

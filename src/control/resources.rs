@@ -1,0 +1,42 @@
+//! The kinds that the controller reads and writes.
+
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::Value;
+
+use crate::dialect::{self, Dialect};
+
+/// RayClusters, in the version that is stored.
+pub(super) fn raycluster() -> ApiResource {
+    let (group, kind, plural) = dialect::kinds()
+        .find(|(.., dialect)| *dialect == Dialect::RayCluster)
+        .map_or(("", "", ""), |(group, kind, plural, _)| (group, kind, plural));
+    let version = dialect::versions(group).first().copied().unwrap_or("v1");
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+/// The resource of a kind that the controller makes.
+pub(super) fn of(kind: &str) -> ApiResource {
+    let (group, plural) = match kind {
+        "ServiceAccount" => ("", "serviceaccounts"),
+        "Role" => ("rbac.authorization.k8s.io", "roles"),
+        "RoleBinding" => ("rbac.authorization.k8s.io", "rolebindings"),
+        "Service" => ("", "services"),
+        "Secret" => ("", "secrets"),
+        _ => ("", "pods"),
+    };
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+}
+
+/// Kinds other than Pods that the controller makes.
+pub(super) const OWNED: [&str; 5] = ["ServiceAccount", "Role", "RoleBinding", "Service", "Secret"];
+
+/// The objects of a kind in a namespace.
+pub(super) fn api(client: &Client, kind: &str, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &of(kind))
+}
+
+/// The whole object as JSON.
+pub(super) fn json(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or(Value::Null)
+}
