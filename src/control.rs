@@ -23,12 +23,14 @@ use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::evidence::Evidence;
 use self::index::Index;
 use self::leader::Leader;
 use self::reconcile::{Context, Trouble};
+use self::rights::Rights;
 use crate::http::ops::Readiness;
 use crate::plan::Terms;
 
@@ -49,61 +51,68 @@ pub struct Options {
     pub concurrency: u16,
 }
 
-/// Runs until `stop`.
-pub async fn run(
+/// A controller that stands for election and is about to work.
+pub struct Controller {
     client: Client,
     options: Options,
-    readiness: Readiness,
-    ops: Option<tokio::net::TcpListener>,
+    rights: Rights,
+    index: Arc<Index>,
+    leader: Leader,
+    lease: JoinHandle<()>,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let rights = rights::Rights::default();
-    let index = Arc::new(Index::default());
-    let (leader, lease) = Leader::stand(client.clone(), &options, stop.clone()).await?;
-    let readiness = Arc::new(
-        readiness
-            .with("rights", rights.check())
-            .with("watches", index.check())
-            .with("leader", leader.check()),
-    );
-    if let Some(listener) = ops {
-        let router = crate::http::ops_router(Arc::clone(&readiness));
-        let ends = stop.clone();
-        tokio::spawn(async move {
-            let served =
-                axum::serve(listener, router).with_graceful_shutdown(ends.cancelled_owned());
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the operations port failed");
-            }
-        });
-    }
-    tokio::spawn(rights.clone().watch_over(client.clone(), stop.clone()));
+}
 
-    let (queue, queued) = futures::channel::mpsc::unbounded();
-    let store = watch::start(&client, &index, &queue, &stop);
-    let context = Arc::new(Context {
-        evidence: Evidence::new(client.clone(), options.terms.settings.accounts.kuberay.clone()),
-        events: events::Recorder::new(client.clone(), &options.identity),
-        client,
-        index: Arc::clone(&index),
-        leader: leader.clone(),
-        terms: options.terms,
-    });
-    tokio::spawn(queue_all_on_election(leader.clone(), store.clone(), queue, stop.clone()));
-    let config = Config::default().concurrency(options.concurrency);
-    let work = applier(
-        |object: Arc<DynamicObject>, context: Arc<Context>| {
-            Box::pin(async move { reconcile::cluster(&object, &context).await })
-        },
-        on_trouble,
-        context,
-        store,
-        queued.map(|reference: ObjectRef<DynamicObject>| Ok::<_, Trouble>(reference)),
-        config,
-    );
-    let mut work = std::pin::pin!(work.take_until(stop.cancelled()));
-    while work.next().await.is_some() {}
-    lease.await.context("the election failed")
+impl Controller {
+    /// Stands for election; everything ends with `stop`.
+    pub async fn stand(
+        client: Client,
+        options: Options,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let (leader, lease) = Leader::stand(client.clone(), &options, stop.clone()).await?;
+        let (rights, index) = (Rights::default(), Arc::default());
+        Ok(Self { client, options, rights, index, leader, lease, stop })
+    }
+
+    /// `readiness` with the controller's own checks: rights, watches, election.
+    #[must_use]
+    pub fn checked_in(&self, readiness: Readiness) -> Readiness {
+        readiness
+            .with("rights", self.rights.check())
+            .with("watches", self.index.check())
+            .with("leader", self.leader.check())
+    }
+
+    /// Works until the end.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let Self { client, options, rights, index, leader, lease, stop } = self;
+        tokio::spawn(rights.watch_over(client.clone(), stop.clone()));
+        let (queue, queued) = futures::channel::mpsc::unbounded();
+        let store = watch::start(&client, &index, &queue, &stop);
+        let accounts = options.terms.settings.accounts.kuberay.clone();
+        let context = Arc::new(Context {
+            evidence: Evidence::new(client.clone(), accounts),
+            events: events::Recorder::new(client.clone(), &options.identity),
+            client,
+            index,
+            leader: leader.clone(),
+            terms: options.terms,
+        });
+        tokio::spawn(queue_all_on_election(leader, store.clone(), queue, stop.clone()));
+        let work = applier(
+            |object: Arc<DynamicObject>, context: Arc<Context>| {
+                Box::pin(async move { reconcile::cluster(&object, &context).await })
+            },
+            on_trouble,
+            context,
+            store,
+            queued.map(|reference: ObjectRef<DynamicObject>| Ok::<_, Trouble>(reference)),
+            Config::default().concurrency(options.concurrency),
+        );
+        let mut work = std::pin::pin!(work.take_until(stop.cancelled()));
+        while work.next().await.is_some() {}
+        lease.await.context("the election failed")
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the runtime hands it over so")]

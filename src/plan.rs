@@ -245,3 +245,6 @@ pub fn cluster(observed: &Observed<'_>, terms: &Terms, secret: &str) -> Plan {
     }
     plan
 }
+
+#[cfg(test)]
+mod tests;

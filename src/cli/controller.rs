@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,8 +16,9 @@ use super::serve::{above_zero, address};
 use super::settings::SettingsArgs;
 use super::{Verdict, context};
 use crate::clock::parse_duration;
-use crate::control::{self, Options};
+use crate::control::{Controller, Options};
 use crate::http::ops::Readiness;
+use crate::http::ops_router;
 use crate::plan::Terms;
 
 /// Look after RayClusters: make their nodes and what they need
@@ -37,14 +39,6 @@ Examples:
 GET /readyz?verbose on the operations port says what is missing. Signals: SIGTERM and SIGINT give the
 Lease back and end. Exit code 0 after that, 2 when it cannot begin.")]
 pub struct ControllerArgs {
-    /// The kubeconfig context; without it and --kubeconfig, inside a Pod, the Pod's own account
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-
-    /// The kubeconfig
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
     #[command(flatten)]
     work: ControllerFlags,
 
@@ -63,6 +57,14 @@ pub struct ControllerArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Controller")]
 pub(super) struct ControllerFlags {
+    /// The kubeconfig context; without it and --kubeconfig, inside a Pod, the Pod's own account
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// The kubeconfig
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
     /// The namespace of the Lease by which one replica leads; the Pod's own without it
     #[arg(long, env = "POD_NAMESPACE", default_value = "raywarden-system", value_name = "NAME")]
     lease_namespace: String,
@@ -106,6 +108,19 @@ pub(super) struct ControllerFlags {
 }
 
 impl ControllerFlags {
+    /// A client as the flags ask for, or as the Pod's own account.
+    pub(super) async fn client(&self) -> anyhow::Result<Client> {
+        let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        let mut config = if self.context.is_none() && self.kubeconfig.is_none() && inside {
+            Config::incluster().context("failed to read the Pod's own account")?
+        } else {
+            context::config(self.context.as_deref(), self.kubeconfig.as_deref()).await?
+        };
+        // Watches are quiet for long: only a connection has a deadline, not an answer.
+        config.read_timeout = None;
+        Client::try_from(config).context("failed to make a client of the API server")
+    }
+
     /// The options that the flags describe.
     pub(super) fn options(&self, settings: &SettingsArgs) -> Options {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -139,7 +154,7 @@ pub fn run(args: ControllerArgs) -> anyhow::Result<Verdict> {
 
 async fn control(args: ControllerArgs) -> anyhow::Result<Verdict> {
     let mut signals = Signals::install()?;
-    let client = client(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
+    let client = args.work.client().await?;
     let ops = bind(args.ops_listen).await?;
     let listens_at = ops.local_addr().context("failed to read the listener's address")?;
     let options = args.work.options(&args.settings);
@@ -157,19 +172,11 @@ async fn control(args: ControllerArgs) -> anyhow::Result<Verdict> {
         tracing::info!("told to end");
         ends.cancel();
     });
-    control::run(client, options, Readiness::default(), Some(ops), stop).await?;
+    let controller = Controller::stand(client, options, stop.clone()).await?;
+    let readiness = Arc::new(controller.checked_in(Readiness::default()));
+    let answering = axum::serve(ops, ops_router(readiness));
+    let answering = answering.with_graceful_shutdown(stop.cancelled_owned());
+    tokio::spawn(answering.into_future());
+    controller.run().await?;
     Ok(Verdict::Good)
-}
-
-/// A client as the flags ask for, or as the Pod's own account.
-async fn client(name: Option<&str>, file: Option<&std::path::Path>) -> anyhow::Result<Client> {
-    let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    let mut config = if name.is_none() && file.is_none() && inside {
-        Config::incluster().context("failed to read the Pod's own account")?
-    } else {
-        context::config(name, file).await?
-    };
-    // Watches are quiet for long: only a connection has a deadline, not an answer.
-    config.read_timeout = None;
-    Client::try_from(config).context("failed to make a client of the API server")
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Verdict;
+use super::controller::ControllerFlags;
 use super::logs::LogArgs;
 use super::settings::SettingsArgs;
 use crate::clock::{BadDuration, parse_duration};
@@ -24,6 +25,9 @@ Examples:
   #   raywarden generate manifests --url https://127.0.0.1:9443 --ca-file /tmp/rw/ca.crt
   raywarden serve --listen 127.0.0.1:9443 --dev-cert-dir /tmp/rw
 
+  # A small cluster without KubeRay: webhook and controller in one process:
+  raywarden serve --with-controller --node-manager raywarden --tls-cert /tls/tls.crt --tls-key /tls/tls.key
+
   # See what would be refused and patched, refuse and patch nothing:
   raywarden serve --mode audit --tls-cert /tls/tls.crt --tls-key /tls/tls.key
 
@@ -36,6 +40,13 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     certificate: CertificateArgs,
+
+    /// Look after RayClusters too, in this process, as `raywarden controller` does
+    #[arg(long, env = "RAYWARDEN_WITH_CONTROLLER")]
+    with_controller: bool,
+
+    #[command(flatten)]
+    work: ControllerFlags,
 
     #[command(flatten)]
     settings: SettingsArgs,

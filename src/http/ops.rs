@@ -35,6 +35,18 @@ impl Readiness {
         self
     }
 
+    /// The same with the checks of `other`, which are told of and keep nothing from being ready.
+    #[must_use]
+    pub fn noting(mut self, other: Self) -> Self {
+        self.checks.extend(other.checks.into_iter().map(|(name, check)| {
+            let note: Check = Box::new(move || {
+                Ok(check().unwrap_or_else(|reason| format!("NOT READY: {reason}")))
+            });
+            (name, note)
+        }));
+        self
+    }
+
     /// From now on not ready: the process is about to end.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);

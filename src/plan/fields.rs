@@ -37,7 +37,7 @@ impl Support {
 
 /// Every field below `spec`, by path; `[]` stands for each entry of a list. What lies below a path of
 /// the table shares its fate unless it has a row of its own.
-pub const TABLE: [(&str, Support); 38] = [
+pub const TABLE: [(&str, Support); 37] = [
     ("authOptions", Done),
     ("autoscalerOptions", Passed),
     ("enableInTreeAutoscaling", Done),
@@ -75,7 +75,6 @@ pub const TABLE: [(&str, Support); 38] = [
     ("workerGroupSpecs[].scaleStrategy", Done),
     ("workerGroupSpecs[].suspend", Done),
     ("workerGroupSpecs[].template", Passed),
-    ("idleSuspend", Ignored),
 ];
 
 /// Labels by which KubeRay's gang schedulers are asked for.

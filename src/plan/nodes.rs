@@ -140,7 +140,9 @@ fn workers(
     plan.actions.extend(moves.delete.into_iter().map(|(pod, why)| Action::delete(pod, why)));
     let pods = moves.create.iter().map(|seat| build::worker(&subject.plot(terms), group, seat));
     plan.actions.extend(pods.map(Action::CreatePod));
-    plan.actions.extend(moves.strangers.into_iter().map(|stranger| Action::Tell {
+    let new =
+        |stranger: &&str| !observed.memory.since.contains_key(&stranger_matter(name, stranger));
+    plan.actions.extend(moves.strangers.into_iter().filter(new).map(|stranger| Action::Tell {
         reason: "ForeignWorkerToDelete",
         note: format!("group {name}: {stranger} is no worker of this group, so it stays"),
     }));
@@ -186,6 +188,11 @@ pub fn gone_matter(group: &str) -> String {
     format!("gone/{group}")
 }
 
+/// The matter under which it is remembered that a stranger among the victims was told of.
+fn stranger_matter(group: &str, name: &str) -> String {
+    format!("stranger/{group}/{name}")
+}
+
 /// The matters that hold at this moment, so that it can be remembered since when.
 pub fn matters(subject: &Subject<'_>, observed: &Observed<'_>) -> Vec<String> {
     let groups = &subject.view.groups;
@@ -194,7 +201,10 @@ pub fn matters(subject: &Subject<'_>, observed: &Observed<'_>) -> Vec<String> {
     let known = |pod: &&Pod| !groups.iter().any(|group| group.label() == pod.group);
     let workers = observed.pods.iter().filter(|pod| pod.belongs_to(subject.uid));
     let gone = workers.filter(|pod| pod.node_type == NodeType::Worker).filter(known);
-    stale.chain(gone.map(|pod| gone_matter(&pod.group))).collect()
+    let told = groups.iter().flat_map(|group| {
+        stale::named(group).into_iter().map(|name| stranger_matter(group.label(), name))
+    });
+    stale.chain(gone.map(|pod| gone_matter(&pod.group))).chain(told).collect()
 }
 
 /// What people should know about the Pods.

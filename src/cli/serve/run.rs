@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BoundArgs, ServeArgs};
 use crate::cli::Verdict;
+use crate::control::Controller;
 use crate::http::ops::Readiness;
 use crate::http::{self, App, Snapshot};
 use crate::tls::accept::{self, Door};
@@ -43,7 +44,7 @@ pub(in crate::cli) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
-    let ServeArgs { listen, certificate, settings, bounds, log: _ } = args;
+    let ServeArgs { listen, certificate, with_controller, work, settings, bounds, log: _ } = args;
     let source = certificate.source()?;
     let mut signals = Signals::install()?;
     // Before the certificate: a second start on a used port must not touch the files of the first.
@@ -51,16 +52,26 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     let address = listener.local_addr().context("failed to read the listener's address")?;
     let reloader = source.load()?;
     let resolver = reloader.resolver();
-    let readiness =
-        Arc::new(Readiness::default().with("certificate", certificate_check(&resolver)));
+    let stop = CancellationToken::new();
+    let controller = if with_controller {
+        Some(Controller::stand(work.client().await?, work.options(&settings), stop.clone()).await?)
+    } else {
+        None
+    };
+    let readiness = Readiness::default().with("certificate", certificate_check(&resolver));
+    let readiness = Arc::new(match &controller {
+        // What the controller lacks is no reason to stop answering reviews.
+        Some(controller) => readiness.noting(controller.checked_in(Readiness::default())),
+        None => readiness,
+    });
     let snapshot = Snapshot { settings: settings.settings(), policies: settings.policies() };
     let app = Arc::new(App::new(snapshot, bounds.http(), Arc::clone(&readiness)));
     let door = Door::new(listener, tls::server_config(Arc::clone(&resolver)), bounds.tls());
 
-    let stop = CancellationToken::new();
     let reload = Arc::new(Notify::new());
     let serving = tokio::spawn(door.serve(http::router(app), stop.clone()));
     tokio::spawn(reloader.run(certificate.tls_reload_interval, Arc::clone(&reload), stop.clone()));
+    let controlling = controller.map(|controller| tokio::spawn(controller.run()));
     announce(address, &resolver);
 
     signals.until_end(&reload).await;
@@ -68,6 +79,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     readiness.drain();
     signals.again_or(bounds.shutdown_delay, &reload).await;
     stop.cancel();
+    if let Some(controlling) = controlling {
+        controlling.await.context("the controller failed")??;
+    }
     let drained = serving.await.context("the accept loop failed")?;
     if drained.cut == 0 {
         tracing::info!("drained: every call is answered");
