@@ -9,6 +9,7 @@ pub mod controller;
 mod excerpt;
 pub mod explain;
 pub mod generate;
+pub mod handover;
 mod input;
 mod logs;
 mod manifest;
@@ -52,6 +53,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Look after RayClusters: make their nodes and what they need
     Controller(Box<controller::ControllerArgs>),
+    /// Pass RayClusters from one node manager to the other
+    Handover(Box<handover::HandoverArgs>),
     /// Serve the admission webhook
     Serve(Box<serve::ServeArgs>),
     /// Write manifests and certificates
@@ -77,6 +80,7 @@ impl Cli {
             Command::Audit(args) => audit::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Controller(args) => controller::run(*args),
+            Command::Handover(args) => handover::run(&args),
             Command::Serve(args) => serve::run(*args),
             Command::Generate(args) => generate::run(args),
         }

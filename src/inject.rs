@@ -43,7 +43,7 @@ enum Place {
 
 /// Takes a sidecar of ours out of the template where KubeRay makes the Pods; whether there was one.
 pub fn strip(change: &Change<'_>, draft: &mut Draft<'_>) -> bool {
-    is_asked(change) && change.manager == NodeManager::KubeRay && remove::strip(change, draft)
+    is_asked(change) && change.manager == NodeManager::KubeRay && remove::strip(change.new, draft)
 }
 
 /// Puts the sidecar in, keeps it or takes it out, as the write asks for. `change.new` is the cluster
@@ -93,6 +93,11 @@ pub fn for_pod<'a>(object: &'a Value, settings: &Settings) -> Cow<'a, Value> {
         template::put_in(settings, &cluster, &mut draft);
     }
     draft.into_parts().1.map_or(unchanged, Cow::Owned)
+}
+
+/// Takes exactly what we put in out of a stored RayCluster, for whoever makes its Pods from now on.
+pub fn take_out(cluster: &Cluster<'_>, draft: &mut Draft<'_>) -> bool {
+    remove::strip(cluster, draft)
 }
 
 /// Whether this kind has a sidecar and this writer is answered with one.

@@ -10,6 +10,7 @@ pub mod build;
 pub mod condition;
 pub mod fields;
 pub mod group;
+pub mod handover;
 pub mod head;
 pub mod lifecycle;
 pub mod names;

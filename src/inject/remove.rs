@@ -11,14 +11,14 @@ use crate::model::{Change, Cluster, Draft};
 /// Beside KubeRay a marked container breaks the head Pod, which gets a second one of that name, and
 /// a named account that nobody makes stops the operator, and so does the v1/v2 variable beside
 /// `autoscalerOptions.version`. `no-monitor` and the log volume are harmless and stay.
-pub(super) fn strip(change: &Change<'_>, draft: &mut Draft<'_>) -> bool {
-    let Some(head) = change.new.head().filter(|_| take_container(change.new, draft)) else {
+pub(super) fn strip(cluster: &Cluster<'_>, draft: &mut Draft<'_>) -> bool {
+    let Some(head) = cluster.head().filter(|_| take_container(cluster, draft)) else {
         return false;
     };
-    if change.new.head_account() == Some(own_account(change.new.name).as_str()) {
+    if cluster.head_account() == Some(own_account(cluster.name).as_str()) {
         draft.remove(&head.field("serviceAccountName"));
     }
-    take_variable(change.new, change.new.options(), draft);
+    take_variable(cluster, cluster.options(), draft);
     true
 }
 
