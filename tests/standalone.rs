@@ -1,0 +1,114 @@
+//! Webhook and controller in one process, and the way out of it: `raywarden serve --with-controller`
+//! and `raywarden handover` against a real API server.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper fails the test it serves"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::control_plane::{ControlPlane, Options};
+use support::run::{Ran, run};
+use support::wait::wait_until;
+use support::webhook::{Webhook, raywarden};
+
+const SOON: Duration = Duration::from_secs(30);
+
+const CLUSTER: &str = r#"
+apiVersion: ray.io/v1
+kind: RayCluster
+metadata: {name: lab, namespace: team-a}
+spec:
+  rayVersion: "2.60.0"
+  enableInTreeAutoscaling: true
+  headGroupSpec:
+    rayStartParams: {num-cpus: "0"}
+    template: {spec: {containers: [{name: ray-head, image: "ray:2.60.0", resources: {limits: {cpu: 1, memory: 2Gi}}}]}}
+  workerGroupSpecs:
+  - groupName: pool
+    replicas: 1
+    minReplicas: 1
+    maxReplicas: 3
+    rayStartParams: {}
+    template: {spec: {containers: [{name: ray-worker, image: "ray:2.60.0", resources: {limits: {cpu: 1, memory: 1Gi}}}]}}
+"#;
+
+fn names(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(|it| it["name"].as_str()).collect()
+}
+
+fn stored_containers(plane: &ControlPlane) -> Vec<String> {
+    let cluster = plane.get_json(&["raycluster", "lab", "-n", "team-a"]);
+    let spec = &cluster["spec"]["headGroupSpec"]["template"]["spec"];
+    names(&spec["containers"]).into_iter().map(str::to_owned).collect()
+}
+
+fn handover(plane: &ControlPlane, arguments: &[&str]) -> Ran {
+    let mut command = raywarden();
+    command.arg("handover").args(arguments).arg("--kubeconfig").arg(plane.kubeconfig("admin"));
+    run(command, "", SOON)
+}
+
+fn pods(plane: &ControlPlane) -> Vec<Value> {
+    let list = plane.get_json(&["pods", "-n", "team-a", "-l", "ray.io/cluster=lab"]);
+    list["items"].as_array().expect("a list").clone()
+}
+
+#[test]
+fn one_process_injects_and_makes_the_pods_and_hands_the_cluster_over_without_losing_one() {
+    let plane = ControlPlane::start(Options {
+        crd: Some("kuberay".to_owned()),
+        controller_manager: true,
+        ..Options::default()
+    });
+    for namespace in ["team-a", "raywarden-system"] {
+        plane.kubectl(&["create", "namespace", namespace]).ok();
+    }
+    let kubeconfig = plane.kubeconfig("admin").display().to_string();
+    let controller = ["--with-controller", "--kubeconfig", &kubeconfig];
+    let flags =
+        [&controller[..], &["--node-manager", "raywarden", "--lease-duration", "4s"]].concat();
+    let mut webhook = Webhook::start(&plane, &flags);
+    webhook.register(&plane);
+    let ready = webhook.request("GET", "/readyz?verbose").send();
+    for check in ["certificate", "rights", "watches", "leader"] {
+        assert!(ready.body.contains(check), "{}", ready.body);
+    }
+
+    plane.apply_yaml(CLUSTER);
+    assert_eq!(stored_containers(&plane), ["ray-head", "autoscaler"]);
+    wait_until(SOON, "head and worker are made", || (pods(&plane).len() == 2).then_some(()));
+    let before: Vec<Value> =
+        pods(&plane).iter().map(|pod| pod["metadata"]["uid"].clone()).collect();
+    let head = pods(&plane)
+        .into_iter()
+        .find(|pod| pod["metadata"]["labels"]["ray.io/node-type"] == "head");
+    let head = head.expect("a head");
+    assert_eq!(names(&head["spec"]["containers"]), ["ray-head", "autoscaler"]);
+    assert_eq!(head["spec"]["serviceAccountName"], "raywarden-lab");
+
+    let kept = handover(&plane, &["--to", "kuberay", "-n", "team-a", "lab"]);
+    assert_eq!(kept.status.code(), Some(1), "{}", kept.stdout);
+    assert!(kept.stdout.contains("--node-manager kuberay"), "{}", kept.stdout);
+    assert_eq!(stored_containers(&plane), ["ray-head", "autoscaler"]);
+
+    webhook.stop();
+    Webhook::unregister(&plane);
+    let beside = Webhook::start(&plane, &["--node-manager", "kuberay"]);
+    beside.register(&plane);
+    let dry = handover(&plane, &["--to", "kuberay", "--all", "--dry-run"]).ok();
+    assert!(dry.contains("team-a/lab: would be handed over"), "{dry}");
+    let done = handover(&plane, &["--to", "kuberay", "--all"]).ok();
+    assert!(done.contains("team-a/lab: handed over to kuberay"), "{done}");
+    assert_eq!(stored_containers(&plane), ["ray-head"]);
+    let after: Vec<Value> = pods(&plane).iter().map(|pod| pod["metadata"]["uid"].clone()).collect();
+    assert_eq!(before, after, "no Pod is touched");
+    let again = handover(&plane, &["--to", "kuberay", "--all"]).ok();
+    assert!(again.contains("nothing to do"), "{again}");
+}
