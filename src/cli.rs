@@ -4,6 +4,7 @@
 //! input, or no way to begin.
 
 pub mod audit;
+mod context;
 mod excerpt;
 pub mod explain;
 pub mod generate;
@@ -16,6 +17,7 @@ mod problem;
 pub mod review;
 pub mod serve;
 pub mod settings;
+mod trouble;
 mod yaml;
 
 use std::process::ExitCode;

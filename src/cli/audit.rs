@@ -7,12 +7,10 @@
 //! Exit status: 0 nothing of the weight that fails, 1 something, 2 it could not be read.
 
 mod cluster;
-mod context;
 mod files;
 mod record;
 mod served;
 mod table;
-mod trouble;
 
 use std::path::PathBuf;
 

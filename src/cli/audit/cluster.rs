@@ -12,11 +12,10 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::ApiResource;
 
-use super::super::output;
-use super::context;
+use super::super::trouble::{self, Asked};
+use super::super::{context, output};
 use super::record::Records;
 use super::served::{Served, served};
-use super::trouble::{self, Asked};
 use super::{AuditArgs, Rules};
 
 /// Objects of one page.
@@ -32,7 +31,7 @@ pub(super) fn read(args: &AuditArgs, rules: &Rules, records: &mut Records) -> an
         .build()
         .context("failed to start the runtime")?;
     runtime.block_on(async {
-        let config = context::config(args).await?;
+        let config = context::config(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).context("failed to make a client")?;
         let namespace = args.namespace.as_deref();

@@ -65,7 +65,8 @@ fn forbidden(asked: Asked<'_>) -> String {
     }
 }
 
-fn general(error: kube::Error, server: &str, doing: &str) -> anyhow::Error {
+/// Why anything else could not be done; `doing` is what was asked for, as a verb.
+pub(super) fn general(error: kube::Error, server: &str, doing: &str) -> anyhow::Error {
     match error {
         kube::Error::Api(status) if status.code == 401 => {
             anyhow!("{server} does not know these credentials (401)")

@@ -3,20 +3,19 @@
 //! Input: the flags and the kubeconfig. Output: a client's configuration, or an error that says where
 //! was looked and what else there is. Nothing is sent yet.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::AuditArgs;
-
 /// Longer than any sound answer takes; an unreachable server is said to be one.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The configuration that the flags ask for.
-pub(super) async fn config(args: &AuditArgs) -> anyhow::Result<Config> {
-    let (kubeconfig, from) = match &args.kubeconfig {
+pub(super) async fn config(asked: Option<&str>, file: Option<&Path>) -> anyhow::Result<Config> {
+    let (kubeconfig, from) = match file {
         Some(file) => {
             let from = file.display().to_string();
             let read = Kubeconfig::read_from(file);
@@ -29,7 +28,7 @@ pub(super) async fn config(args: &AuditArgs) -> anyhow::Result<Config> {
             usual_place(),
         ),
     };
-    let name = chosen(&kubeconfig, args.context.as_deref(), &from)?;
+    let name = chosen(&kubeconfig, asked, &from)?;
     let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
