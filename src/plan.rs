@@ -4,6 +4,7 @@
 //! that was carried out by half and is made again gives the rest, not the same again; a plan of what
 //! is as it should be is empty.
 
+pub mod joined;
 pub mod pod;
 pub mod rbac;
 
