@@ -7,6 +7,7 @@
 pub mod joined;
 pub mod pod;
 pub mod rbac;
+pub mod why;
 
 use serde_json::Value;
 
