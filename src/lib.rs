@@ -15,7 +15,8 @@
 //! | [`registration`] | the webhook configurations that send reviews here |
 //!
 //! The shell feeds it: [`clock`] and [`telemetry`] are its senses, [`tls`] and [`http`] serve,
-//! [`control`] looks after clusters, [`cli`] reads files and clusters. Of [`tls`], `issue` is pure too.
+//! [`ray`] asks a head's dashboard, [`control`] looks after clusters, [`cli`] reads files and clusters.
+//! Of [`tls`], `issue` is pure too.
 //! A module imports only from modules above it in this list; `tests/architecture.rs` holds that.
 
 pub mod admission;
@@ -29,6 +30,7 @@ pub mod inject;
 pub mod model;
 pub mod plan;
 pub mod policy;
+pub mod ray;
 pub mod registration;
 pub mod schema;
 pub mod telemetry;

@@ -12,6 +12,7 @@ pub mod fields;
 pub mod group;
 pub mod handover;
 pub mod head;
+pub mod joined;
 pub mod lifecycle;
 pub mod names;
 pub mod nodes;
@@ -23,6 +24,7 @@ pub mod services;
 pub mod stale;
 pub mod status;
 pub mod step;
+pub mod why;
 pub mod workers;
 
 use std::collections::BTreeMap;

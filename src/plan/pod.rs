@@ -230,7 +230,7 @@ fn containers(pod: &Value, status: &Value) -> Vec<ContainerState> {
         .collect()
 }
 
-fn container_state(name: &str, status: &Value) -> ContainerState {
+pub(super) fn container_state(name: &str, status: &Value) -> ContainerState {
     let state = |key: &str| status.get("state").and_then(|state| state.get(key));
     let terminated = state("terminated");
     let explained = terminated.or_else(|| state("waiting"));
