@@ -10,9 +10,12 @@ pub mod evidence;
 mod index;
 mod leader;
 mod reconcile;
+mod reports;
 mod resources;
 pub mod rights;
 mod watch;
+
+pub use self::reports::ReportOptions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +26,7 @@ use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +34,17 @@ use self::evidence::Evidence;
 use self::index::Index;
 use self::leader::Leader;
 use self::reconcile::{Context, Trouble};
+use self::reports::Reports;
 use self::rights::Rights;
 use crate::http::ops::Readiness;
 use crate::plan::Terms;
+use crate::ray::Cache;
+
+/// For how long a dashboard's answer is good.
+const ANSWER_FOR: Duration = Duration::from_secs(2);
+
+/// Heads whose answers are kept.
+const MOST_HEADS: usize = 4096;
 
 /// How the controller works.
 #[derive(Clone, Debug)]
@@ -49,6 +61,8 @@ pub struct Options {
     pub lease_duration: Duration,
     /// Clusters that are looked after at one time.
     pub concurrency: u16,
+    /// How reports are kept; `None`: none are.
+    pub reports: Option<ReportOptions>,
 }
 
 /// A controller that stands for election and is about to work.
@@ -90,9 +104,24 @@ impl Controller {
         let (queue, queued) = futures::channel::mpsc::unbounded();
         let store = watch::start(&client, &index, &queue, &stop);
         let accounts = options.terms.settings.accounts.kuberay.clone();
+        let events = Arc::new(events::Recorder::new(client.clone(), &options.identity));
+        if let Some(reports) = options.reports {
+            let reports = Reports {
+                client: client.clone(),
+                index: Arc::clone(&index),
+                leader: leader.clone(),
+                store: store.clone(),
+                queue: queue.clone(),
+                events: Arc::clone(&events),
+                options: reports,
+                cache: Cache::new(ANSWER_FOR, MOST_HEADS),
+                seen: Mutex::default(),
+            };
+            tokio::spawn(reports.run(stop.clone()));
+        }
         let context = Arc::new(Context {
             evidence: Evidence::new(client.clone(), accounts),
-            events: events::Recorder::new(client.clone(), &options.identity),
+            events,
             client,
             index,
             leader: leader.clone(),

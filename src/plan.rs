@@ -20,6 +20,7 @@ mod object;
 pub mod pod;
 pub mod rbac;
 pub mod recreate;
+pub mod report;
 pub mod services;
 pub mod stale;
 pub mod status;
@@ -47,6 +48,8 @@ pub struct Memory {
     pub attempts: BTreeMap<String, u64>,
     /// By matter: since when it has been so.
     pub since: BTreeMap<String, Timestamp>,
+    /// Pods that did not join Ray and that a policy wants replaced.
+    pub unwanted: Vec<String>,
 }
 
 /// A cluster and the objects that belong to it, as they are stored.

@@ -19,7 +19,7 @@ mod place;
 
 use serde_json::Value;
 
-pub use crd::{crd, crd_yaml, structural};
+pub use crd::{crd, crd_yaml, structural, yaml};
 
 use crate::model::Finding;
 use check::Check;

@@ -217,4 +217,6 @@ fn the_manifest_that_is_checked_in_is_the_one_that_is_printed() {
     let read: Value = serde_saphyr::from_str(&printed).expect("YAML");
     assert_eq!(read, schema::crd());
     golden::compare("deploy/crd/raycluster.yaml", &printed);
+    let report = schema::yaml(&raywarden::plan::report::definition());
+    golden::compare("deploy/crd/rayclusterreport.yaml", &report);
 }

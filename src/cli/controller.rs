@@ -16,7 +16,7 @@ use super::serve::{above_zero, address};
 use super::settings::SettingsArgs;
 use super::{Verdict, context};
 use crate::clock::parse_duration;
-use crate::control::{Controller, Options};
+use crate::control::{Controller, Options, ReportOptions};
 use crate::http::ops::Readiness;
 use crate::http::ops_router;
 use crate::plan::Terms;
@@ -102,6 +102,18 @@ pub(super) struct ControllerFlags {
     #[arg(long, env = "RAYWARDEN_STALE_VICTIMS_AFTER", value_parser = parse_duration, default_value = "5m", value_name = "TIME")]
     stale_victims_after: Duration,
 
+    /// A worker that is ready for longer than this without a node of Ray has not joined
+    #[arg(long, env = "RAYWARDEN_JOINED_WITHIN", value_parser = above_zero, default_value = "2m", value_name = "TIME")]
+    joined_within: Duration,
+
+    /// Replace workers that have not joined, one of a group at a time, never while the head does not answer
+    #[arg(long, env = "RAYWARDEN_REPLACE_NOT_JOINED")]
+    replace_not_joined: bool,
+
+    /// Keep no reports and ask no dashboards
+    #[arg(long, env = "RAYWARDEN_NO_REPORTS", conflicts_with = "replace_not_joined")]
+    no_reports: bool,
+
     /// For this long the Pods of a group that left the spec stay
     #[arg(long, env = "RAYWARDEN_ORPHAN_GRACE", value_parser = parse_duration, default_value = "1m", value_name = "TIME")]
     orphan_grace: Duration,
@@ -139,6 +151,11 @@ impl ControllerFlags {
             identity: self.identity.clone().filter(|it| !it.is_empty()).unwrap_or(process),
             lease_duration: self.lease_duration,
             concurrency: self.concurrency,
+            reports: (!self.no_reports).then(|| ReportOptions {
+                joined_within: self.joined_within,
+                replaces: self.replace_not_joined,
+                stuck_after: Terms::default().stuck_after,
+            }),
         }
     }
 }

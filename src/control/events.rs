@@ -31,10 +31,18 @@ impl Recorder {
     /// Tells what was written for a cluster, and what went wrong.
     pub(super) async fn tell(&self, cluster: &Value, written: &[&Action], outcome: &Outcome) {
         for event in worded(written, outcome) {
-            let regarding = reference(cluster);
-            if let Err(error) = self.inner.publish(&event, &regarding).await {
-                tracing::debug!(reason = event.reason, "an Event was not taken: {error}");
-            }
+            self.publish(cluster, &event).await;
+        }
+    }
+
+    /// Tells of something that needs a look.
+    pub(super) async fn warn(&self, cluster: &Value, reason: &str, note: &str) {
+        self.publish(cluster, &event(EventType::Warning, reason, note)).await;
+    }
+
+    async fn publish(&self, cluster: &Value, event: &Event) {
+        if let Err(error) = self.inner.publish(event, &reference(cluster)).await {
+            tracing::debug!(reason = event.reason, "an Event was not taken: {error}");
         }
     }
 }

@@ -66,6 +66,7 @@ pub(super) struct Moment {
 pub(super) struct Index {
     entries: Mutex<HashMap<Key, Entry>>,
     synced: Mutex<HashSet<&'static str>>,
+    touched: Mutex<HashSet<Key>>,
 }
 
 /// Watches that have to be complete before anything is planned: the clusters, their Pods, and the
@@ -96,8 +97,27 @@ impl Index {
         }
     }
 
+    fn touch(&self, key: &Key) {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+    }
+
+    /// Clusters to whose Pods something happened since this was asked last.
+    pub(super) fn touched(&self) -> HashSet<Key> {
+        std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Pods that a policy wants replaced; whether that is news.
+    pub(super) fn set_unwanted(&self, key: &Key, unwanted: Vec<String>) -> bool {
+        let mut entries = self.entries();
+        let memory = &mut entries.entry(key.clone()).or_default().memory;
+        let news = memory.unwanted != unwanted;
+        memory.unwanted = unwanted;
+        news
+    }
+
     /// A Pod is as it is shown.
     pub(super) fn show_pod(&self, key: &Key, pod: Pod) {
+        self.touch(key);
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
         entry.made.remove(&pod.name);
@@ -109,6 +129,7 @@ impl Index {
 
     /// A Pod is gone.
     pub(super) fn drop_pod(&self, key: &Key, name: &str) {
+        self.touch(key);
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(key) else { return };
         if let Some(pod) = entry.pods.remove(name) {

@@ -27,7 +27,7 @@ pub(super) struct Context {
     pub(super) index: Arc<Index>,
     pub(super) leader: Leader,
     pub(super) evidence: Evidence,
-    pub(super) events: Recorder,
+    pub(super) events: Arc<Recorder>,
     pub(super) terms: Terms,
 }
 

@@ -130,7 +130,7 @@ fn workers(
         replicas: usize::try_from(demand.replicas).unwrap_or(0),
         hosts,
         named: stale::named(group),
-        unwanted: &[],
+        unwanted: &observed.memory.unwanted,
         trims: !subject.view.autoscaling,
         waits_for_gone: terms.waits_for_gone,
         ray_container: ray,

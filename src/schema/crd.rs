@@ -25,10 +25,15 @@ pub fn crd() -> Value {
 
 /// [`crd()`] as the manifest that `kubectl apply -f` takes.
 pub fn crd_yaml() -> String {
+    yaml(&crd())
+}
+
+/// A definition as a manifest.
+pub fn yaml(definition: &Value) -> String {
     // One line a scalar, so that a pattern can be found by searching for it.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     // Strings, numbers, lists and maps with string keys: nothing that YAML could not hold.
-    serde_saphyr::to_string_with_options(&crd(), options).unwrap_or_default()
+    serde_saphyr::to_string_with_options(definition, options).unwrap_or_default()
 }
 
 /// The schema of a kind of `ray.io` as a CRD carries it: `v1`, `RayJob`. Of the kinds that embed a
