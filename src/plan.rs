@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod build;
+pub mod cleanup;
 pub mod condition;
 pub mod fields;
 pub mod group;
@@ -50,6 +51,8 @@ pub struct Memory {
     pub since: BTreeMap<String, Timestamp>,
     /// Pods that did not join Ray and that a policy wants replaced.
     pub unwanted: Vec<String>,
+    /// Its namespace is being deleted, so that nothing more can be made.
+    pub namespace_ends: bool,
 }
 
 /// A cluster and the objects that belong to it, as they are stored.
@@ -232,11 +235,18 @@ pub fn cluster(observed: &Observed<'_>, terms: &Terms, secret: &str) -> Plan {
     let injected = crate::inject::for_pod(observed.cluster, &terms.settings);
     let Some(subject) = Subject::of(&injected) else { return Plan::default() };
     let mut plan = Plan { stage: lifecycle::stage(&subject), ..Plan::default() };
-    if subject.is_leaving() || crate::dialect::kuberay::managed_elsewhere(&subject.view) {
+    if crate::dialect::kuberay::managed_elsewhere(&subject.view) {
+        return plan;
+    }
+    if subject.is_leaving() {
+        cleanup::end(&subject, observed, terms, &mut plan);
         return plan;
     }
     plan.conditions.extend(lifecycle::obstacles(observed, &subject, terms));
     if plan.conditions.iter().any(|condition| lifecycle::stops(condition.kind)) {
+        return plan;
+    }
+    if cleanup::begin(&subject, &mut plan) {
         return plan;
     }
     plan.actions.extend(rbac::plan(observed.cluster, observed.existing));

@@ -70,8 +70,8 @@ pub(super) struct Index {
 }
 
 /// Watches that have to be complete before anything is planned: the clusters, their Pods, and the
-/// five kinds that we make.
-const WATCHES: usize = 7;
+/// kinds that we make.
+const WATCHES: usize = 2 + super::resources::OWNED.len();
 
 impl Index {
     fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -113,6 +113,13 @@ impl Index {
         let news = memory.unwanted != unwanted;
         memory.unwanted = unwanted;
         news
+    }
+
+    /// The namespace of a cluster is being deleted; whether that is news.
+    pub(super) fn namespace_ends(&self, key: &Key) -> bool {
+        let mut entries = self.entries();
+        let memory = &mut entries.entry(key.clone()).or_default().memory;
+        !std::mem::replace(&mut memory.namespace_ends, true)
     }
 
     /// A Pod is as it is shown.

@@ -206,8 +206,9 @@ impl Round<'_> {
         let causes = status.details.as_ref().map(|details| details.causes.as_slice());
         let ends = causes.into_iter().flatten().any(|cause| cause.reason == "NamespaceTerminating");
         if ends {
-            tracing::info!(cluster = %self.key, "its namespace is being deleted: nothing more is made");
-            return None;
+            // Said once; planned once more, because a finalizer of ours must not hold the namespace up.
+            let news = self.context.index.namespace_ends(self.key);
+            return news.then_some(Trouble::NotYet("its namespace is being deleted"));
         }
         let message = &status.message;
         if let Some(account) = missing_account(message) {

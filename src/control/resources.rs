@@ -22,6 +22,7 @@ pub(super) fn of(kind: &str) -> ApiResource {
         "Role" => ("rbac.authorization.k8s.io", "roles"),
         "RoleBinding" => ("rbac.authorization.k8s.io", "rolebindings"),
         "Service" => ("", "services"),
+        "Job" => ("batch", "jobs"),
         "Secret" => ("", "secrets"),
         _ => ("", "pods"),
     };
@@ -29,7 +30,8 @@ pub(super) fn of(kind: &str) -> ApiResource {
 }
 
 /// Kinds other than Pods that the controller makes.
-pub(super) const OWNED: [&str; 5] = ["ServiceAccount", "Role", "RoleBinding", "Service", "Secret"];
+pub(super) const OWNED: [&str; 6] =
+    ["ServiceAccount", "Role", "RoleBinding", "Service", "Secret", "Job"];
 
 /// The objects of a kind in a namespace.
 pub(super) fn api(client: &Client, kind: &str, namespace: &str) -> Api<DynamicObject> {

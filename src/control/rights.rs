@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::ops::Finding;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
-pub const NEEDED: [(&str, &str, &[&str]); 15] = [
+pub const NEEDED: [(&str, &str, &[&str]); 16] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("ray.io", "rayclusters/status", &["patch"]),
     ("", "pods", &["get", "list", "watch", "create", "delete", "patch"]),
@@ -30,6 +30,7 @@ pub const NEEDED: [(&str, &str, &[&str]); 15] = [
         "rolebindings",
         &["get", "list", "watch", "create", "patch", "delete"],
     ),
+    ("batch", "jobs", &["get", "list", "watch", "create", "patch"]),
     ("raywarden.io", "rayclusterreports", &["get", "create", "patch"]),
     ("events.k8s.io", "events", &["create", "patch"]),
     ("coordination.k8s.io", "leases", &["get", "list"]),

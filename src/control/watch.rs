@@ -244,7 +244,9 @@ pub(super) fn slim(mut object: Value, kind: &str) -> Value {
         for key in ["rules", "subjects", "roleRef"] {
             slim.extend(object.remove(key).map(|value| (key.to_owned(), value)));
         }
-        if let Some(spec) = object.remove("spec") {
+        if kind == "Job" {
+            slim.extend(object.remove("status").map(|status| ("status".to_owned(), status)));
+        } else if let Some(spec) = object.remove("spec") {
             let part = |key: &str| spec.get(key).cloned().unwrap_or(Value::Null);
             slim.insert(
                 "spec".to_owned(),

@@ -117,6 +117,11 @@ impl World {
                 self.gone(name);
             }
             Action::Tell { .. } => {}
+            Action::Patch { operations, .. } => {
+                let patch: json_patch::Patch =
+                    serde_json::from_value(Value::Array(operations.clone())).unwrap();
+                json_patch::patch(&mut self.cluster, &patch).unwrap();
+            }
             other => panic!("unexpected: {other:?}"),
         }
     }
@@ -266,6 +271,55 @@ fn a_cluster_admitted_past_the_webhook_still_gets_its_sidecar_and_account() {
         .collect();
     assert_eq!(names, ["ray-head", "autoscaler"]);
     assert_eq!(spec["serviceAccountName"], "raywarden-lab");
+}
+
+fn fault_tolerant() -> World {
+    let mut cluster = stored_cluster();
+    cluster["spec"]["gcsFaultToleranceOptions"] = json!({"redisAddress": "redis:6379"});
+    let mut world = World::new(cluster);
+    world.settle();
+    world
+}
+
+fn deleted(world: &mut World) {
+    let now = Timestamp::from_second(world.clock).unwrap().to_string();
+    world.cluster["metadata"]["deletionTimestamp"] = json!(now);
+}
+
+fn is_kept(world: &World) -> bool {
+    world.cluster["metadata"]["finalizers"] == json!([cleanup::FINALIZER])
+}
+
+#[test]
+fn a_fault_tolerant_cluster_is_kept_till_its_pods_are_gone_and_a_job_has_ended() {
+    let mut world = fault_tolerant();
+    assert!(is_kept(&world));
+    deleted(&mut world);
+    world.round(usize::MAX);
+    assert!(world.pods.is_empty() && is_kept(&world));
+    world.round(usize::MAX);
+    let job = world.objects.iter_mut().find(|object| object["kind"] == "Job").expect("a Job");
+    let env = job["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
+    assert!(env.contains("RAY_REDIS_ADDRESS") && env.contains("RAY_external_storage_namespace"));
+    job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+    world.round(usize::MAX);
+    assert_eq!(world.cluster["metadata"]["finalizers"], json!([]));
+}
+
+#[test]
+fn a_clean_up_that_cannot_end_keeps_neither_a_cluster_nor_a_namespace_for_ever() {
+    let mut late = fault_tolerant();
+    deleted(&mut late);
+    late.round(usize::MAX);
+    late.clock += 301;
+    late.round(usize::MAX);
+    assert!(!is_kept(&late));
+
+    let mut ending = fault_tolerant();
+    deleted(&mut ending);
+    ending.memory.namespace_ends = true;
+    ending.round(usize::MAX);
+    assert!(!is_kept(&ending));
 }
 
 #[derive(Clone, Debug)]
