@@ -18,6 +18,7 @@ pub mod review;
 pub mod serve;
 pub mod settings;
 mod trouble;
+pub mod why;
 mod yaml;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ pub enum Command {
     Review(Box<review::ReviewArgs>),
     /// Judge what is stored in a cluster, read-only
     Audit(Box<audit::AuditArgs>),
+    /// Say what keeps a cluster from scaling, and what to do
+    Why(Box<why::WhyArgs>),
     /// Say what a rule means, why, and what to do
     Explain(explain::ExplainArgs),
     /// Serve the admission webhook
@@ -71,6 +74,7 @@ impl Cli {
         match self.command {
             Command::Review(args) => review::run(&args),
             Command::Audit(args) => audit::run(&args),
+            Command::Why(args) => why::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Serve(args) => serve::run(*args),
             Command::Generate(args) => generate::run(args),
