@@ -5,12 +5,16 @@
 use serde_json::Value;
 
 use super::facts::{count, line, text_at};
-use super::{Link, View};
+use super::{Event, Link, View};
 use crate::dialect::kuberay::queue_managed;
 use crate::model::cluster::UNBOUNDED;
 use crate::model::template::{list, text};
 use crate::model::{Group, RuleId};
 use crate::plan::joined::Answer;
+
+/// Conditions with which a node manager says that it makes no Pods.
+const REFUSALS: [&str; 4] =
+    ["ReplicaFailure", "ForeignNodeManager", "UnsupportedField", "RBACConflict"];
 
 /// Lines of demand that are shown.
 const SHOWN: usize = 4;
@@ -116,7 +120,7 @@ pub(super) fn caps(view: &View<'_>) -> Link {
     if full.is_empty() {
         return Link::ok(what);
     }
-    let what = format!("{what}: {names} at maxReplicas, cannot grow");
+    let what = format!("{what}: {names} cannot grow, maxReplicas is reached");
     if full.len() == growing.len() {
         return Link::blocked(what, format!("raise maxReplicas of {names}, or ask for less"));
     }
@@ -215,20 +219,22 @@ fn surplus(view: &View<'_>, group: &str, what: &str) -> Link {
 }
 
 impl View<'_> {
-    /// Why Pods are refused: the node manager's condition, else its newest warning.
+    /// Why Pods are refused: the node manager's condition, else its newest warning that is of a kind
+    /// to keep Pods from being made. Other warnings come with every reconcile of a sound cluster.
     pub(super) fn refusal(&self) -> Option<String> {
         let status = self.facts.cluster.get("status").unwrap_or(&Value::Null);
-        let failure = list(status, "conditions").iter().find(|it| {
-            text(it, "type") == Some("ReplicaFailure") && text(it, "status") == Some("True")
-        });
-        if let Some(failure) = failure {
+        let is_refusal = |it: &&Value| {
+            text(it, "status") == Some("True")
+                && text(it, "type").is_some_and(|it| REFUSALS.contains(&it))
+        };
+        if let Some(failure) = list(status, "conditions").iter().find(is_refusal) {
             let message = text_at(failure, "message");
             let said = if message.is_empty() { text_at(failure, "reason") } else { message };
             return Some(line(said));
         }
         let events = self.facts.events.as_ref().map_or(&[][..], Vec::as_slice);
-        let newest = events.iter().filter(|event| event.warning).max_by_key(|event| &event.last)?;
-        Some(format!("{}: {}, {} ago", newest.reason, newest.message, self.ago(&newest.last)))
+        let newest = events.iter().filter(|it| keeps_pods_away(it)).max_by_key(|it| &it.last)?;
+        Some(format!("{}: {} ({} ago)", newest.reason, newest.message, self.ago(&newest.last)))
     }
 
     /// What to do about a refusal.
@@ -257,4 +263,14 @@ impl View<'_> {
             )
         }
     }
+}
+
+/// Source: the events of KubeRay's cluster controller. Its deletions that fail, and its advice about
+/// restart policies, keep no Pod from being made.
+fn keeps_pods_away(event: &Event) -> bool {
+    let reason = event.reason.as_str();
+    let kind = reason.starts_with("FailedToCreate")
+        || reason.starts_with("Invalid")
+        || reason.ends_with("NotFound");
+    event.warning && (kind || event.message.contains("exceeded quota"))
 }

@@ -131,7 +131,11 @@ fn a_group_at_its_maximum_stops_demand_and_nothing_without_demand() {
     let mut cluster = cluster();
     cluster["spec"]["workerGroupSpecs"][0]["maxReplicas"] = json!(2);
     let asking = Facts { demand: Some(vec!["{'CPU': 1.0}: 4".to_owned()]), ..healthy(&cluster) };
-    stopped(&asking, "caps", &["small 2 (1 to 2)", "at maxReplicas", "raise maxReplicas of small"]);
+    stopped(
+        &asking,
+        "caps",
+        &["small 2 (1 to 2)", "maxReplicas is reached", "raise maxReplicas of small"],
+    );
     let quiet = healthy(&cluster);
     assert_eq!(chain(&quiet, now()).unwrap().decides(), None);
     let unseen = Facts { demand: None, ..healthy(&cluster) };
@@ -241,7 +245,7 @@ fn pods_that_were_not_made_are_explained_by_condition_then_by_event() {
         last: last.to_owned(),
     };
     let events = vec![
-        event("Older", "2026-01-01T00:10:00Z"),
+        event("FailedToCreateHeadPod", "2026-01-01T00:10:00Z"),
         event("FailedToCreateWorkerPod", "2026-01-01T00:59:00Z"),
         Event { warning: false, ..event("Normal", "2026-01-01T00:59:30Z") },
     ];
@@ -255,6 +259,29 @@ fn pods_that_were_not_made_are_explained_by_condition_then_by_event() {
         json!([{"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}]);
     let facts = with_pods(&cluster, &[head(), worker(1)]);
     stopped(&facts, "replicas", &["violates PodSecurity", "Pod security level"]);
+}
+
+#[test]
+fn a_warning_that_keeps_no_pod_away_explains_nothing() {
+    let cluster = cluster();
+    let event = |reason: &str| Event {
+        warning: true,
+        reason: reason.to_owned(),
+        message: "whatever".to_owned(),
+        last: "2026-01-01T00:59:00Z".to_owned(),
+    };
+    for (reason, state) in [
+        ("FailedToDeleteWorkerPod", State::Waiting),
+        ("InvalidRayClusterSpec", State::Blocked),
+        ("AutoscalerServiceAccountNotFound", State::Blocked),
+    ] {
+        let facts = Facts {
+            events: Ok(vec![event(reason)]),
+            nodes: nodes(1),
+            ..with_pods(&cluster, &[head(), worker(1)])
+        };
+        assert_eq!((decides(&facts).0, decides(&facts).1), ("replicas", state), "{reason}");
+    }
 }
 
 #[test]
