@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::read::{Reader, granting};
 use super::report::Forward;
 use crate::plan::why::Gap;
-use crate::ray::{MOST_BYTES, PORT, RayNode, wire};
+use crate::ray::{Demand, MOST_BYTES, PORT, RayNode, wire};
 
 /// For both questions together: the proxy itself waits half a minute for a Pod that is silent.
 const DEADLINE: Duration = Duration::from_secs(6);
@@ -61,7 +61,7 @@ impl<'a> Dashboard<'a> {
     }
 
     /// The nodes, and what waits for resources where that is said.
-    pub(super) async fn ask(&self) -> Result<(Vec<RayNode>, Option<Vec<String>>), Gap> {
+    pub(super) async fn ask(&self) -> Result<(Vec<RayNode>, Option<Demand>), Gap> {
         if self.switched_off {
             return Err(Gap {
                 what: "the head runs without a dashboard (rayStartParams include-dashboard)"

@@ -5,12 +5,12 @@
 use serde_json::Value;
 
 use super::facts::{count, line, text_at};
-use super::{Event, Link, View};
+use super::{Event, Link, State, View};
 use crate::dialect::kuberay::queue_managed;
 use crate::model::cluster::UNBOUNDED;
 use crate::model::template::{list, text};
 use crate::model::{Group, RuleId};
-use crate::plan::joined::Answer;
+use crate::plan::joined::{Answer, Demand};
 
 /// Conditions with which a node manager says that it makes no Pods.
 const REFUSALS: [&str; 4] =
@@ -25,18 +25,29 @@ pub(super) fn demand(view: &View<'_>) -> Link {
         return Link::ok("autoscaling is off: replicas is what somebody writes, whatever waits");
     }
     match (&view.facts.demand, &view.facts.nodes) {
-        (Some(lines), _) if lines.is_empty() => Link::ok("nothing waits for resources"),
-        (Some(lines), _) => {
-            let shown: Vec<&str> = lines.iter().map(String::as_str).take(SHOWN).collect();
-            let more = lines.len().saturating_sub(SHOWN);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            Link::ok(format!("waiting for resources: {}{more}", shown.join(", ")))
-        }
+        (Some(demand), _) => Link::ok(in_words(demand)),
         (None, Answer::Known(_)) => Link::ok("the dashboard does not say what waits"),
         (None, Answer::Unknown(why)) => {
-            Link::new(super::State::Unknown, why.as_str(), view.facts.dashboard_fix.as_str())
+            Link::new(State::Unknown, why.as_str(), view.facts.dashboard_fix.as_str())
         }
     }
+}
+
+fn in_words(demand: &Demand) -> String {
+    let listed = |lines: &[String]| {
+        let shown: Vec<&str> = lines.iter().map(String::as_str).take(SHOWN).collect();
+        let more = lines.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more}", shown.join(", "))
+    };
+    let mut words = match demand.pending.as_slice() {
+        [] => "nothing waits for resources".to_owned(),
+        lines => format!("waiting for resources: {}", listed(lines)),
+    };
+    if !demand.requested.is_empty() {
+        words = format!("{words}; asked for, and perhaps there: {}", listed(&demand.requested));
+    }
+    words
 }
 
 /// A group's figures, as a node manager reads them.
@@ -103,15 +114,17 @@ pub(super) fn caps(view: &View<'_>) -> Link {
     if let Some(cap) = view.facts.findings.iter().find(|it| it.rule == RuleId::CAP) {
         what = format!("{what}; {} ({})", cap.found, cap.allowed);
     }
-    let asked = view.facts.demand.as_ref().map(|lines| !lines.is_empty());
-    if !view.cluster.autoscaling || asked == Some(false) {
+    let demand = view.facts.demand.as_ref();
+    let waits = demand.map(|it| !it.pending.is_empty());
+    let requests = demand.is_some_and(|it| !it.requested.is_empty());
+    if !view.cluster.autoscaling || (waits == Some(false) && !requests) {
         return Link::ok(what);
     }
     let growing: Vec<&Size<'_>> =
         sizes.iter().filter(|it| !it.is_fixed() && !it.suspended).collect();
     let full: Vec<&str> = growing.iter().filter(|it| it.is_full()).map(|it| it.name).collect();
     let names = full.join(", ");
-    if growing.is_empty() && asked == Some(true) {
+    if growing.is_empty() && waits == Some(true) {
         return Link::blocked(
             format!("{what}: no group may grow"),
             "raise maxReplicas of a group that fits what waits",
@@ -121,6 +134,13 @@ pub(super) fn caps(view: &View<'_>) -> Link {
         return Link::ok(what);
     }
     let what = format!("{what}: {names} cannot grow, maxReplicas is reached");
+    // What was requested stays listed once it is there, so alone it proves no want.
+    if waits == Some(false) {
+        return Link::waiting(
+            what,
+            format!("raise maxReplicas of {names} if what was asked for is not there"),
+        );
+    }
     if full.len() == growing.len() {
         return Link::blocked(what, format!("raise maxReplicas of {names}, or ask for less"));
     }
@@ -166,11 +186,7 @@ fn missing(view: &View<'_>, what: &str) -> Link {
         return Link::blocked(format!("{what}: {why}"), view.refusal_fix());
     }
     if let Err(gap) = &view.facts.events {
-        return Link::new(
-            super::State::Unknown,
-            format!("{what}; why: {}", gap.what),
-            gap.fix.as_str(),
-        );
+        return Link::new(State::Unknown, format!("{what}; why: {}", gap.what), gap.fix.as_str());
     }
     if status.is_none() {
         return Link::blocked(
