@@ -21,6 +21,7 @@ pub mod review;
 pub mod serve;
 pub mod settings;
 mod trouble;
+pub mod why;
 mod yaml;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ pub enum Command {
     Review(Box<review::ReviewArgs>),
     /// Judge what is stored in a cluster, read-only
     Audit(Box<audit::AuditArgs>),
+    /// Say what keeps a cluster from scaling, and what to do
+    Why(Box<why::WhyArgs>),
     /// Say what a rule means, why, and what to do
     Explain(explain::ExplainArgs),
     /// Look after RayClusters: make their nodes and what they need
@@ -78,6 +81,7 @@ impl Cli {
         match self.command {
             Command::Review(args) => review::run(&args),
             Command::Audit(args) => audit::run(&args),
+            Command::Why(args) => why::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Controller(args) => controller::run(*args),
             Command::Handover(args) => handover::run(&args),

@@ -26,7 +26,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-pub use crate::plan::joined::{Answer, RayNode};
+pub use crate::plan::joined::{Answer, Demand, RayNode};
 pub use cache::Cache;
 pub use token::Token;
 

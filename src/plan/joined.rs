@@ -45,6 +45,15 @@ pub enum Answer {
     Unknown(String),
 }
 
+/// What asks for resources, line by line as the dashboard lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Tasks, actors and placement groups that wait.
+    pub pending: Vec<String>,
+    /// What `request_resources` asked for. It stays listed once it is there.
+    pub requested: Vec<String>,
+}
+
 /// What became of the workers of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined {

@@ -150,7 +150,7 @@ pub fn chain(facts: &Facts<'_>, now: Timestamp) -> Option<Chain> {
 /// it and does nothing.
 fn idle_autoscaler(view: &View<'_>, health: &Autoscaler, joined: &Joined, links: &mut [Link]) {
     let well = links.iter().all(|link| link.state == State::Ok) && joined.unknown.is_none();
-    let asked = view.facts.demand.as_ref().is_some_and(|lines| !lines.is_empty());
+    let asked = view.facts.demand.as_ref().is_some_and(|demand| !demand.pending.is_empty());
     let runs = matches!(health, Autoscaler::Running { .. });
     let Some(link) = links.iter_mut().find(|link| link.name == "autoscaler") else { return };
     if well && asked && runs {

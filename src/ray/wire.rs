@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Answer, RayNode};
+use super::{Answer, Demand, RayNode};
 use crate::model::template::{list, text};
 
 /// All nodes, current; the limit is the largest that Ray takes.
@@ -92,30 +92,28 @@ pub fn named(mut nodes: Vec<RayNode>, names: &BTreeMap<String, String>) -> Vec<R
     nodes
 }
 
-/// Reads the answer to [`DEMAND`]: what waits for resources, line by line. `None` where the text is
-/// not of the form that is known; empty where nothing waits.
-pub fn demand(body: &[u8]) -> Option<Vec<String>> {
+/// Reads the answer to [`DEMAND`]. `None` where the text is not of the form that is known.
+pub fn demand(body: &[u8]) -> Option<Demand> {
     let data = data(body).ok()?;
-    let status = text(&data, "clusterStatus")?;
-    let mut within = false;
     let mut known = false;
-    let mut lines = Vec::new();
-    for line in status.lines() {
-        if !line.starts_with(' ') {
-            let heading = line.trim().trim_end_matches(':');
-            within = matches!(
-                heading,
-                "From request_resources"
-                    | "Pending Demands"
-                    | "Total Demands"
-                    | "Total Constraints"
-            );
-            known |= within;
-        } else if within && line.trim_start().starts_with('{') {
-            lines.push(shortened(line.trim()));
+    let mut within = None;
+    let mut demand = Demand::default();
+    for line in text(&data, "clusterStatus")?.lines().map(str::trim_end) {
+        let entry = line.trim_start();
+        match (entry.starts_with('{'), line.strip_suffix(':')) {
+            (false, Some("Pending Demands")) => within = Some(true),
+            (false, Some("From request_resources")) => within = Some(false),
+            (false, Some(_)) => within = None,
+            (false, None) => {}
+            (true, _) => match within {
+                Some(true) => demand.pending.push(shortened(entry)),
+                Some(false) => demand.requested.push(shortened(entry)),
+                None => {}
+            },
         }
+        known |= within == Some(true);
     }
-    known.then_some(lines)
+    known.then_some(demand)
 }
 
 fn data(body: &[u8]) -> Result<Value, String> {
@@ -196,11 +194,11 @@ mod tests {
         let text = "======== Autoscaler status ====\nResources\n-----\nTotal Usage:\n 0.0/2.0 CPU\n\n\
                     From request_resources:\n {'CPU': 1.0}: 4 from request_resources()\n\
                     Pending Demands:\n {'GPU': 1.0}: 5+ pending tasks/actors\n";
-        let wanted =
-            ["{'CPU': 1.0}: 4 from request_resources()", "{'GPU': 1.0}: 5+ pending tasks/actors"];
-        assert_eq!(demand(body(text).as_bytes()).unwrap(), wanted);
-        let none = "Pending Demands:\n (no resource demands)\n";
-        assert_eq!(demand(body(none).as_bytes()), Some(Vec::new()));
+        let read = demand(body(text).as_bytes()).unwrap();
+        assert_eq!(read.requested, ["{'CPU': 1.0}: 4 from request_resources()"]);
+        assert_eq!(read.pending, ["{'GPU': 1.0}: 5+ pending tasks/actors"]);
+        let none = "From request_resources:\n (none)\nPending Demands:\n (no resource demands)\n";
+        assert_eq!(demand(body(none).as_bytes()), Some(Demand::default()));
         assert_eq!(demand(body("hello").as_bytes()), None);
         assert_eq!(demand(b"{\"result\": true, \"data\": {\"clusterStatus\": null}}"), None);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::joined::Answer;
+use super::super::joined::{Answer, Demand};
 use super::super::pod::{ContainerState, NodeType, Pod, container_state};
 use crate::model::Finding;
 use crate::model::template::{list, text};
@@ -37,8 +37,8 @@ pub struct Facts<'a> {
     pub nodes: Answer,
     /// What helps where the dashboard says nothing.
     pub dashboard_fix: String,
-    /// What waits for resources, as the dashboard lists it; `None` where it does not say.
-    pub demand: Option<Vec<String>>,
+    /// What asks for resources; `None` where the dashboard does not say.
+    pub demand: Option<Demand>,
     /// How long a Pod may be ready without being a Ray node.
     pub threshold: Duration,
 }

@@ -31,12 +31,7 @@ pub(super) fn autoscaler(view: &View<'_>, health: &Autoscaler) -> Link {
     let head = view.head().map_or("HEAD", |head| head.pod.name.as_str());
     let namespace = view.namespace;
     let logs = format!("read its last words: kubectl logs {head} -n {namespace} -c {SIDECAR}");
-    let times = |restarts: &i64| {
-        format!(
-            "{} (restartCount)",
-            count(usize::try_from(*restarts).unwrap_or_default(), "restart")
-        )
-    };
+    let times = |restarts: &i64| count(usize::try_from(*restarts).unwrap_or_default(), "restart");
     match health {
         Autoscaler::Off => Link::ok("autoscaling is off: none is wanted"),
         Autoscaler::NoHead => Link::waiting("waits for a head Pod", ""),

@@ -5,12 +5,16 @@
 use serde_json::Value;
 
 use super::facts::{count, line, text_at};
-use super::{Link, View};
+use super::{Event, Link, State, View};
 use crate::dialect::kuberay::queue_managed;
 use crate::model::cluster::UNBOUNDED;
 use crate::model::template::{list, text};
 use crate::model::{Group, RuleId};
-use crate::plan::joined::Answer;
+use crate::plan::joined::{Answer, Demand};
+
+/// Conditions with which a node manager says that it makes no Pods.
+const REFUSALS: [&str; 4] =
+    ["ReplicaFailure", "ForeignNodeManager", "UnsupportedField", "RBACConflict"];
 
 /// Lines of demand that are shown.
 const SHOWN: usize = 4;
@@ -21,18 +25,29 @@ pub(super) fn demand(view: &View<'_>) -> Link {
         return Link::ok("autoscaling is off: replicas is what somebody writes, whatever waits");
     }
     match (&view.facts.demand, &view.facts.nodes) {
-        (Some(lines), _) if lines.is_empty() => Link::ok("nothing waits for resources"),
-        (Some(lines), _) => {
-            let shown: Vec<&str> = lines.iter().map(String::as_str).take(SHOWN).collect();
-            let more = lines.len().saturating_sub(SHOWN);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            Link::ok(format!("waiting for resources: {}{more}", shown.join(", ")))
-        }
+        (Some(demand), _) => Link::ok(in_words(demand)),
         (None, Answer::Known(_)) => Link::ok("the dashboard does not say what waits"),
         (None, Answer::Unknown(why)) => {
-            Link::new(super::State::Unknown, why.as_str(), view.facts.dashboard_fix.as_str())
+            Link::new(State::Unknown, why.as_str(), view.facts.dashboard_fix.as_str())
         }
     }
+}
+
+fn in_words(demand: &Demand) -> String {
+    let listed = |lines: &[String]| {
+        let shown: Vec<&str> = lines.iter().map(String::as_str).take(SHOWN).collect();
+        let more = lines.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more}", shown.join(", "))
+    };
+    let mut words = match demand.pending.as_slice() {
+        [] => "nothing waits for resources".to_owned(),
+        lines => format!("waiting for resources: {}", listed(lines)),
+    };
+    if !demand.requested.is_empty() {
+        words = format!("{words}; asked for, and perhaps there: {}", listed(&demand.requested));
+    }
+    words
 }
 
 /// A group's figures, as a node manager reads them.
@@ -99,15 +114,17 @@ pub(super) fn caps(view: &View<'_>) -> Link {
     if let Some(cap) = view.facts.findings.iter().find(|it| it.rule == RuleId::CAP) {
         what = format!("{what}; {} ({})", cap.found, cap.allowed);
     }
-    let asked = view.facts.demand.as_ref().map(|lines| !lines.is_empty());
-    if !view.cluster.autoscaling || asked == Some(false) {
+    let demand = view.facts.demand.as_ref();
+    let waits = demand.map(|it| !it.pending.is_empty());
+    let requests = demand.is_some_and(|it| !it.requested.is_empty());
+    if !view.cluster.autoscaling || (waits == Some(false) && !requests) {
         return Link::ok(what);
     }
     let growing: Vec<&Size<'_>> =
         sizes.iter().filter(|it| !it.is_fixed() && !it.suspended).collect();
     let full: Vec<&str> = growing.iter().filter(|it| it.is_full()).map(|it| it.name).collect();
     let names = full.join(", ");
-    if growing.is_empty() && asked == Some(true) {
+    if growing.is_empty() && waits == Some(true) {
         return Link::blocked(
             format!("{what}: no group may grow"),
             "raise maxReplicas of a group that fits what waits",
@@ -116,7 +133,14 @@ pub(super) fn caps(view: &View<'_>) -> Link {
     if full.is_empty() {
         return Link::ok(what);
     }
-    let what = format!("{what}: {names} at maxReplicas, cannot grow");
+    let what = format!("{what}: {names} cannot grow, maxReplicas is reached");
+    // What was requested stays listed once it is there, so alone it proves no want.
+    if waits == Some(false) {
+        return Link::waiting(
+            what,
+            format!("raise maxReplicas of {names} if what was asked for is not there"),
+        );
+    }
     if full.len() == growing.len() {
         return Link::blocked(what, format!("raise maxReplicas of {names}, or ask for less"));
     }
@@ -162,11 +186,7 @@ fn missing(view: &View<'_>, what: &str) -> Link {
         return Link::blocked(format!("{what}: {why}"), view.refusal_fix());
     }
     if let Err(gap) = &view.facts.events {
-        return Link::new(
-            super::State::Unknown,
-            format!("{what}; why: {}", gap.what),
-            gap.fix.as_str(),
-        );
+        return Link::new(State::Unknown, format!("{what}; why: {}", gap.what), gap.fix.as_str());
     }
     if status.is_none() {
         return Link::blocked(
@@ -215,20 +235,22 @@ fn surplus(view: &View<'_>, group: &str, what: &str) -> Link {
 }
 
 impl View<'_> {
-    /// Why Pods are refused: the node manager's condition, else its newest warning.
+    /// Why Pods are refused: the node manager's condition, else its newest warning that is of a kind
+    /// to keep Pods from being made. Other warnings come with every reconcile of a sound cluster.
     pub(super) fn refusal(&self) -> Option<String> {
         let status = self.facts.cluster.get("status").unwrap_or(&Value::Null);
-        let failure = list(status, "conditions").iter().find(|it| {
-            text(it, "type") == Some("ReplicaFailure") && text(it, "status") == Some("True")
-        });
-        if let Some(failure) = failure {
+        let is_refusal = |it: &&Value| {
+            text(it, "status") == Some("True")
+                && text(it, "type").is_some_and(|it| REFUSALS.contains(&it))
+        };
+        if let Some(failure) = list(status, "conditions").iter().find(is_refusal) {
             let message = text_at(failure, "message");
             let said = if message.is_empty() { text_at(failure, "reason") } else { message };
             return Some(line(said));
         }
         let events = self.facts.events.as_ref().map_or(&[][..], Vec::as_slice);
-        let newest = events.iter().filter(|event| event.warning).max_by_key(|event| &event.last)?;
-        Some(format!("{}: {}, {} ago", newest.reason, newest.message, self.ago(&newest.last)))
+        let newest = events.iter().filter(|it| keeps_pods_away(it)).max_by_key(|it| &it.last)?;
+        Some(format!("{}: {} ({} ago)", newest.reason, newest.message, self.ago(&newest.last)))
     }
 
     /// What to do about a refusal.
@@ -257,4 +279,14 @@ impl View<'_> {
             )
         }
     }
+}
+
+/// Source: the events of KubeRay's cluster controller. Its deletions that fail, and its advice about
+/// restart policies, keep no Pod from being made.
+fn keeps_pods_away(event: &Event) -> bool {
+    let reason = event.reason.as_str();
+    let kind = reason.starts_with("FailedToCreate")
+        || reason.starts_with("Invalid")
+        || reason.ends_with("NotFound");
+    event.warning && (kind || event.message.contains("exceeded quota"))
 }

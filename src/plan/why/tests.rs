@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::joined::{Answer, RayNode};
+use super::super::joined::{Answer, Demand, RayNode};
 use super::*;
 use crate::model::{Finding, Pointer, RuleId};
 
@@ -67,6 +67,10 @@ fn nodes(count: u8) -> Answer {
     Answer::Known((1..=count).map(node).collect())
 }
 
+fn waiting_for(line: &str) -> Demand {
+    Demand { pending: vec![line.to_owned()], ..Demand::default() }
+}
+
 fn gap(right: &str) -> Gap {
     Gap { what: format!("unknown: grant {right}"), fix: format!("create a role for {right}") }
 }
@@ -80,7 +84,7 @@ fn healthy(cluster: &Value) -> Facts<'_> {
         events: Ok(Vec::new()),
         nodes: nodes(2),
         dashboard_fix: "ask the dashboard".to_owned(),
-        demand: Some(Vec::new()),
+        demand: Some(Demand::default()),
         threshold: Duration::from_mins(2),
     }
 }
@@ -130,8 +134,12 @@ fn the_first_link_that_is_blocked_decides_however_many_follow() {
 fn a_group_at_its_maximum_stops_demand_and_nothing_without_demand() {
     let mut cluster = cluster();
     cluster["spec"]["workerGroupSpecs"][0]["maxReplicas"] = json!(2);
-    let asking = Facts { demand: Some(vec!["{'CPU': 1.0}: 4".to_owned()]), ..healthy(&cluster) };
-    stopped(&asking, "caps", &["small 2 (1 to 2)", "at maxReplicas", "raise maxReplicas of small"]);
+    let asking = Facts { demand: Some(waiting_for("{'CPU': 1.0}: 4")), ..healthy(&cluster) };
+    stopped(
+        &asking,
+        "caps",
+        &["small 2 (1 to 2)", "maxReplicas is reached", "raise maxReplicas of small"],
+    );
     let quiet = healthy(&cluster);
     assert_eq!(chain(&quiet, now()).unwrap().decides(), None);
     let unseen = Facts { demand: None, ..healthy(&cluster) };
@@ -141,12 +149,22 @@ fn a_group_at_its_maximum_stops_demand_and_nothing_without_demand() {
 }
 
 #[test]
+fn what_was_requested_may_be_there_and_proves_no_want() {
+    let mut cluster = cluster();
+    cluster["spec"]["workerGroupSpecs"][0]["maxReplicas"] = json!(2);
+    let requested = vec!["{'CPU': 1.0}: 2 from request_resources()".to_owned()];
+    let demand = Some(Demand { requested, ..Demand::default() });
+    let (name, state, what, _) = decides(&Facts { demand, ..healthy(&cluster) });
+    assert_eq!((name, state), ("caps", State::Waiting), "{what}");
+}
+
+#[test]
 fn a_full_group_beside_one_with_room_is_worth_a_look_and_no_more() {
     let mut cluster = cluster();
     cluster["spec"]["workerGroupSpecs"][0]["maxReplicas"] = json!(2);
     let other = json!({"groupName": "gpu", "replicas": 0, "minReplicas": 0, "maxReplicas": 3});
     cluster["spec"]["workerGroupSpecs"].as_array_mut().unwrap().push(other);
-    let facts = Facts { demand: Some(vec!["{'GPU': 1.0}: 1".to_owned()]), ..healthy(&cluster) };
+    let facts = Facts { demand: Some(waiting_for("{'GPU': 1.0}: 1")), ..healthy(&cluster) };
     let (name, state, what, _) = decides(&facts);
     assert_eq!((name, state), ("caps", State::Waiting), "{what}");
 }
@@ -241,7 +259,7 @@ fn pods_that_were_not_made_are_explained_by_condition_then_by_event() {
         last: last.to_owned(),
     };
     let events = vec![
-        event("Older", "2026-01-01T00:10:00Z"),
+        event("FailedToCreateHeadPod", "2026-01-01T00:10:00Z"),
         event("FailedToCreateWorkerPod", "2026-01-01T00:59:00Z"),
         Event { warning: false, ..event("Normal", "2026-01-01T00:59:30Z") },
     ];
@@ -255,6 +273,29 @@ fn pods_that_were_not_made_are_explained_by_condition_then_by_event() {
         json!([{"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}]);
     let facts = with_pods(&cluster, &[head(), worker(1)]);
     stopped(&facts, "replicas", &["violates PodSecurity", "Pod security level"]);
+}
+
+#[test]
+fn a_warning_that_keeps_no_pod_away_explains_nothing() {
+    let cluster = cluster();
+    let event = |reason: &str| Event {
+        warning: true,
+        reason: reason.to_owned(),
+        message: "whatever".to_owned(),
+        last: "2026-01-01T00:59:00Z".to_owned(),
+    };
+    for (reason, state) in [
+        ("FailedToDeleteWorkerPod", State::Waiting),
+        ("InvalidRayClusterSpec", State::Blocked),
+        ("AutoscalerServiceAccountNotFound", State::Blocked),
+    ] {
+        let facts = Facts {
+            events: Ok(vec![event(reason)]),
+            nodes: nodes(1),
+            ..with_pods(&cluster, &[head(), worker(1)])
+        };
+        assert_eq!((decides(&facts).0, decides(&facts).1), ("replicas", state), "{reason}");
+    }
 }
 
 #[test]
@@ -345,7 +386,7 @@ fn a_sick_autoscaler_stops_before_the_counts_that_it_should_write() {
 #[test]
 fn an_autoscaler_that_sees_demand_and_does_nothing_is_pointed_at() {
     let cluster = cluster();
-    let facts = Facts { demand: Some(vec!["{'GPU': 1.0}: 1".to_owned()]), ..healthy(&cluster) };
+    let facts = Facts { demand: Some(waiting_for("{'GPU': 1.0}: 1")), ..healthy(&cluster) };
     let (name, state, what, fix) = decides(&facts);
     assert_eq!((name, state), ("autoscaler", State::Waiting));
     assert!(what.contains("no count moves") && fix.contains("kubectl logs lab-head -n team-a"));
