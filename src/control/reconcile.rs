@@ -228,6 +228,9 @@ impl Round<'_> {
         {
             return Ok(());
         }
+        for condition in status::news(&subject, plan, outcome) {
+            self.context.events.warn(self.stored, condition.kind, &condition.message).await;
+        }
         let Some(patch) = status::patch(&subject, &observed, plan, outcome) else { return Ok(()) };
         match apply::status(&self.context.client, self.key, &patch).await {
             Ok((version, status)) => {
@@ -236,6 +239,10 @@ impl Round<'_> {
             }
             // It was deleted meanwhile.
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            // Another manager wrote it meanwhile; its write comes as an event.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Err(Trouble::NotYet("the status changed meanwhile"))
+            }
             Err(error) => Err(api(&error)),
         }
     }

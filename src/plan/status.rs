@@ -9,8 +9,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::condition::{
-    self, CONFLICT, Condition, HEAD_POD_READY, OBJECT_CONFLICT, PROVISIONED, REPLICA_FAILURE,
-    SERVICE_ACCOUNT_MISSING, SUSPENDED, SUSPENDING,
+    self, CONFLICT, Condition, FOREIGN_NODE_MANAGER, HEAD_POD_READY, OBJECT_CONFLICT, PROVISIONED,
+    REPLICA_FAILURE, SERVICE_ACCOUNT_MISSING, SUSPENDED, SUSPENDING,
 };
 use super::lifecycle::Stage;
 use super::nodes::{is_empty, is_running};
@@ -65,6 +65,9 @@ pub fn patch(
     outcome: &Outcome,
 ) -> Option<Value> {
     let now = second(observed.now);
+    if plan.conditions.iter().any(|condition| condition.kind == FOREIGN_NODE_MANAGER) {
+        return beside_another(subject, plan, &now);
+    }
     let mut next = figures(subject, observed);
     let (wanted, gone) = conditions(subject, observed, plan, outcome);
     let list = condition::merged(subject.status, &wanted, &gone, &now);
@@ -91,6 +94,34 @@ pub fn patch(
     next.insert("observedGeneration".to_owned(), generation);
     next.insert("lastUpdateTime".to_owned(), json!(now));
     Some(json!({"status": next}))
+}
+
+/// Where another manager writes the status, the one condition that says so and nothing else, and only
+/// onto the very object that was seen: its own conditions stand in the same list.
+fn beside_another(subject: &Subject<'_>, plan: &Plan, now: &str) -> Option<Value> {
+    let list = condition::merged(subject.status, &plan.conditions, &[], now);
+    let stored = subject.status.get("conditions").and_then(Value::as_array);
+    let version = subject.view.metadata.get("resourceVersion");
+    (stored != Some(&list))
+        .then(|| json!({"metadata": {"resourceVersion": version}, "status": {"conditions": list}}))
+}
+
+/// Conditions that ask for somebody's attention and were not stored so far: what an Event tells.
+pub fn news(subject: &Subject<'_>, plan: &Plan, outcome: &Outcome) -> Vec<Condition> {
+    let is_new = |condition: &Condition| {
+        condition.holds && !condition::is_true(subject.status, condition.kind)
+    };
+    let mut news: Vec<Condition> =
+        plan.conditions.iter().filter(|it| is_new(it)).cloned().collect();
+    news.extend(account_missing(outcome).filter(is_new));
+    news
+}
+
+fn account_missing(outcome: &Outcome) -> Option<Condition> {
+    let account = outcome.missing_account.as_ref()?;
+    let message =
+        format!("the head names ServiceAccount {account}, which does not exist; create it");
+    Some(Condition::holds(SERVICE_ACCOUNT_MISSING, "NotFound", message))
 }
 
 /// Whether a merge of `wanted` would change what is stored.
@@ -248,11 +279,7 @@ fn conditions(
             wanted.push(Condition::holds(kind, "NameTaken", message));
         }
     }
-    if let Some(account) = &outcome.missing_account {
-        let message =
-            format!("the head names ServiceAccount {account}, which does not exist; create it");
-        wanted.push(Condition::holds(SERVICE_ACCOUNT_MISSING, "NotFound", message));
-    }
+    wanted.extend(account_missing(outcome));
     wanted.extend(stage_conditions(subject, observed, plan.stage));
     let stage_says = wanted.iter().any(|condition| condition.kind == PROVISIONED);
     if !stage_says && !condition::is_true(subject.status, PROVISIONED) {

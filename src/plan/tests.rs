@@ -248,6 +248,7 @@ fn pods_of_another_manager_mean_hands_off_until_adoption_is_allowed() {
     world.settle();
     assert_eq!(world.count(NodeType::Worker), 2);
     assert_eq!(world.condition(condition::FOREIGN_NODE_MANAGER), Some("True"));
+    assert_eq!(world.cluster["status"]["desiredWorkerReplicas"], 2, "its status is the other's");
     world.cluster["metadata"]["annotations"] = json!({ADOPT: "true"});
     world.settle();
     assert_eq!(world.count(NodeType::Worker), 4);
