@@ -1,7 +1,11 @@
 //! Events on RayClusters, through `events.k8s.io`.
 //!
-//! One Event per kind of step and round, not one per Pod. What cannot be told is logged and forgotten:
-//! an Event is never a reason to stop.
+//! One Event per kind of step and round, not one per Pod. One that says the same as the last of its
+//! reason is counted in that one; one that says something else is told anew. What cannot be told is
+//! logged and forgotten: an Event is never a reason to stop.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -14,9 +18,38 @@ use crate::plan::status::Outcome;
 /// The most names that one Event lists.
 const MOST_NAMES: usize = 10;
 
+/// The most clusters and reasons whose last Event is known.
+const MOST_KNOWN: usize = 4096;
+
 /// Tells what was done.
 pub(super) struct Recorder {
-    inner: KubeRecorder,
+    client: Client,
+    reporter: Reporter,
+    latest: Mutex<Latest<KubeRecorder>>,
+}
+
+/// The last note of each cluster and reason, and who told it. The library's recorder counts an Event
+/// in an older one of the same reason and leaves that one's note, so each note has its own.
+struct Latest<R>(HashMap<(String, String), (String, R)>);
+
+impl<R: Clone> Latest<R> {
+    /// Who is to tell it: whoever told the last one, where that said the same.
+    fn teller(&mut self, uid: &str, event: &Event, fresh: impl FnOnce() -> R) -> R {
+        let key = (uid.to_owned(), event.reason.clone());
+        let note = event.note.clone().unwrap_or_default();
+        match self.0.get(&key) {
+            Some((last, teller)) if *last == note => teller.clone(),
+            _ => {
+                // A count that begins anew is a small loss.
+                if self.0.len() >= MOST_KNOWN {
+                    self.0.clear();
+                }
+                let teller = fresh();
+                self.0.insert(key, (note, teller.clone()));
+                teller
+            }
+        }
+    }
 }
 
 impl Recorder {
@@ -25,17 +58,24 @@ impl Recorder {
             controller: "raywarden.io/controller".to_owned(),
             instance: Some(identity.to_owned()),
         };
-        Self { inner: KubeRecorder::new(client, reporter) }
+        Self { client, reporter, latest: Mutex::new(Latest(HashMap::new())) }
     }
 
     /// Tells what was written for a cluster, and what went wrong.
     pub(super) async fn tell(&self, cluster: &Value, written: &[&Action], outcome: &Outcome) {
+        let regarding = reference(cluster);
         for event in worded(written, outcome) {
-            let regarding = reference(cluster);
-            if let Err(error) = self.inner.publish(&event, &regarding).await {
+            let teller = self.teller(regarding.uid.as_deref().unwrap_or(""), &event);
+            if let Err(error) = teller.publish(&event, &regarding).await {
                 tracing::debug!(reason = event.reason, "an Event was not taken: {error}");
             }
         }
+    }
+
+    fn teller(&self, uid: &str, event: &Event) -> KubeRecorder {
+        let fresh = || KubeRecorder::new(self.client.clone(), self.reporter.clone());
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.teller(uid, event, fresh)
     }
 }
 
@@ -115,5 +155,30 @@ fn event(type_: EventType, reason: &str, note: &str) -> Event {
         note: Some(note),
         action: "Reconcile".to_owned(),
         secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_counted_in_the_last_one_only_where_it_says_the_same() {
+        let mut latest = Latest(HashMap::new());
+        let mut tellers = 0..;
+        let mut teller = |uid, reason, note| {
+            let event = event(EventType::Normal, reason, note);
+            latest.teller(uid, &event, || tellers.next())
+        };
+        let first = teller("u1", "DeletedPods", "deleted Pods a");
+        assert_eq!(teller("u1", "DeletedPods", "deleted Pods a"), first);
+        let others = [
+            teller("u2", "DeletedPods", "deleted Pods a"),
+            teller("u1", "CreatedPods", "deleted Pods a"),
+            teller("u1", "DeletedPods", "deleted Pods b"),
+            teller("u1", "DeletedPods", "deleted Pods a"),
+        ];
+        let different: std::collections::BTreeSet<_> = others.iter().chain([&first]).collect();
+        assert_eq!(different.len(), 5);
     }
 }
