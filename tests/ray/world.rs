@@ -18,7 +18,7 @@ use crate::support::webhook::Webhook;
 
 pub(crate) const NAMESPACE: &str = "scaled";
 /// Far more than any step takes on two busy cores.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// So short that a worker is idle for long enough soon after the demand has gone.
 const IDLE_SECONDS: u32 = 5;
 
