@@ -1,4 +1,5 @@
-//! Real Ray on a real API server: the Pods are made by hand here, the way a controller makes them.
+//! Real Ray on a real API server. The Pods of this file are made by hand, the way a controller makes
+//! them; those of its modules by `raywarden controller`.
 
 #![allow(
     clippy::indexing_slicing,
@@ -9,7 +10,15 @@
 
 mod support;
 
+#[path = "ray/rights.rs"]
+mod rights;
+#[path = "ray/scaling.rs"]
+mod scaling;
+#[path = "ray/world.rs"]
+mod world;
+
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use support::control_plane::{ControlPlane, Options};
@@ -20,9 +29,15 @@ use support::wait::wait_for;
 const NAMESPACE: &str = "ray";
 const SOON: Duration = Duration::from_mins(1);
 
-/// One after the other, in one test: a head takes more than a gigabyte.
+/// Ray runs for one test at a time: a head takes more than a gigabyte, a worker half of one.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn pods_become_ray_nodes_and_the_real_autoscaler_asks_for_more() {
+    let _turn = turn();
     let plane =
         ControlPlane::start(Options { crd: Some("kuberay".to_owned()), ..Options::default() });
     plane.kubectl(&["create", "namespace", NAMESPACE]).ok();

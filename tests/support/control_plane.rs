@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::request::Request;
 use super::run::{Ran, run, wait_or_kill};
@@ -103,6 +103,22 @@ impl ControlPlane {
     /// The kubeconfig of `admin`, `alice` or `argo`.
     pub(crate) fn kubeconfig(&self, user: &str) -> &Path {
         Path::new(self.told(&format!("/users/{user}")))
+    }
+
+    /// Writes the kubeconfig of whoever has `token`; it goes with the control plane.
+    pub(crate) fn write_kubeconfig(&self, name: &str, token: &str) -> PathBuf {
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster":
+                {"server": self.server(), "certificate-authority": self.ca()}}],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": name}}],
+            "current-context": "test",
+        });
+        let file = self.dir().join(format!("{name}.kubeconfig"));
+        std::fs::write(&file, config.to_string()).expect("the folder is ours");
+        file
     }
 
     /// The bearer token of a user.

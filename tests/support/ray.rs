@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::control_plane::ControlPlane;
 use super::run::{Ran, run, wait_or_kill};
@@ -55,8 +55,8 @@ impl RayLab {
         let venv = PathBuf::from(run(Command::new(script("venv.sh")), "", INSTALL).ok().trim());
         let state = plane.dir().join(format!("ray-{namespace}"));
         fs::create_dir_all(&state).expect("the control plane's folder is ours");
-        let rights = identity(plane, namespace, "pod-runner", RUNNER, &state);
-        let kubelet = identity(plane, namespace, "pod-kubelet", KUBELET, &state);
+        let rights = identity(plane, namespace, "pod-runner", RUNNER);
+        let kubelet = identity(plane, namespace, "pod-kubelet", KUBELET);
         let log = fs::File::create(state.join("runner.log")).expect("the folder is ours");
         let mut runner = Command::new("python3")
             .arg(script("runner.py"))
@@ -213,7 +213,7 @@ fn base() -> String {
 }
 
 /// A `ServiceAccount` with a Role of its own, and a kubeconfig that has its token.
-fn identity(plane: &ControlPlane, namespace: &str, name: &str, role: &str, dir: &Path) -> PathBuf {
+fn identity(plane: &ControlPlane, namespace: &str, name: &str, role: &str) -> PathBuf {
     let within = ["-n", namespace];
     plane.kubectl(&[&["create", "serviceaccount", name], &within[..]].concat()).ok();
     plane.kubectl_with("admin", &["create", "-n", namespace, "-f", "-"], role).ok();
@@ -221,17 +221,7 @@ fn identity(plane: &ControlPlane, namespace: &str, name: &str, role: &str, dir: 
     let binding = ["create", "rolebinding", name, &format!("--role={name}"), &account];
     plane.kubectl(&[&binding, &within[..]].concat()).ok();
     let token = plane.kubectl(&[&["create", "token", name], &within[..]].concat()).ok();
-    let config = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "test", "cluster":
-            {"server": plane.server(), "certificate-authority": plane.ca()}}],
-        "users": [{"name": name, "user": {"token": token.trim()}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": name}}],
-        "current-context": "test",
-    });
-    let file = dir.join(format!("{name}.kubeconfig"));
-    fs::write(&file, config.to_string()).expect("the folder is ours");
+    let file = plane.write_kubeconfig(&format!("{name}-{namespace}"), token.trim());
     // The authorizer learns of the binding by a watch.
     wait_until(Duration::from_secs(30), "the identity's rights", || {
         let subject = format!("--as=system:serviceaccount:{namespace}:{name}");
