@@ -10,6 +10,8 @@
 
 mod support;
 
+#[path = "ray/report.rs"]
+mod report;
 #[path = "ray/rights.rs"]
 mod rights;
 #[path = "ray/scaling.rs"]

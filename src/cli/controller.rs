@@ -110,6 +110,10 @@ pub(super) struct ControllerFlags {
     #[arg(long, env = "RAYWARDEN_REPLACE_NOT_JOINED")]
     replace_not_joined: bool,
 
+    /// The longest time between two looks at a cluster to which nothing happens
+    #[arg(long, env = "RAYWARDEN_REPORT_INTERVAL", value_parser = above_zero, default_value = "5m", value_name = "TIME")]
+    report_interval: Duration,
+
     /// Keep no reports and ask no dashboards
     #[arg(long, env = "RAYWARDEN_NO_REPORTS", conflicts_with = "replace_not_joined")]
     no_reports: bool,
@@ -155,6 +159,7 @@ impl ControllerFlags {
                 joined_within: self.joined_within,
                 replaces: self.replace_not_joined,
                 stuck_after: Terms::default().stuck_after,
+                at_rest: self.report_interval,
             }),
         }
     }

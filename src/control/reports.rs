@@ -43,9 +43,6 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Between looks while something is unsettled; doubles while nothing changes.
 const UNSETTLED: Duration = Duration::from_secs(10);
 
-/// The longest time between looks.
-const AT_REST: Duration = Duration::from_mins(5);
-
 /// Heads that are asked at one time.
 const AT_ONCE: usize = 8;
 
@@ -58,6 +55,8 @@ pub struct ReportOptions {
     pub replaces: bool,
     /// For how long past its grace period a Pod may be terminating.
     pub stuck_after: Duration,
+    /// The longest time between looks.
+    pub at_rest: Duration,
 }
 
 /// Keeps the reports.
@@ -138,7 +137,7 @@ impl Reports {
         let stored = resources::json(object);
         let Some(subject) = Subject::of(&stored) else { return };
         if subject.is_leaving() || managed_elsewhere(&subject.view) {
-            self.put_off(&key, AT_REST).await;
+            self.put_off(&key, self.options.at_rest).await;
             return;
         }
         let moment = self.index.moment(&key, subject.uid);
@@ -171,9 +170,9 @@ impl Reports {
             let mut seen = self.seen.lock().await;
             let entry = seen.entry(key.clone()).or_insert_with(Seen::new);
             entry.wait = match (settled, changed) {
-                (true, _) => AT_REST,
-                (false, true) => UNSETTLED,
-                (false, false) => (entry.wait * 2).min(AT_REST),
+                (true, _) => self.options.at_rest,
+                (false, true) => UNSETTLED.min(self.options.at_rest),
+                (false, false) => (entry.wait * 2).min(self.options.at_rest),
             };
             entry.wait
         };

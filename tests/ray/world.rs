@@ -41,9 +41,14 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
         ..Options::default()
     });
     plane.kubectl(&["create", "namespace", NAMESPACE]).ok();
+    let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crd/rayclusterreport.yaml");
+    plane.kubectl(&["create", "-f", definition]).ok();
     let webhook = Webhook::start(&plane, &["--node-manager", "raywarden"]);
     webhook.register(&plane);
-    let mut controller = Controller::start(&controller::account(&plane), &[]);
+    let mut controller = Controller::start(
+        &controller::account(&plane),
+        &["--joined-within", "5s", "--report-interval", "3s"],
+    );
     controller.wait_leads();
     let lab = RayLab::start(&plane, NAMESPACE);
     World { plane, lab, audit_log, webhook, controller }
