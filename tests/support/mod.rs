@@ -9,6 +9,7 @@
 )]
 
 pub(crate) mod control_plane;
+pub(crate) mod controller;
 pub(crate) mod golden;
 pub(crate) mod process;
 pub(crate) mod ray;

@@ -1,0 +1,118 @@
+//! The real `raywarden controller`, with every signal in the test's hands.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::process::Process;
+use super::wait::{free_port, wait_until};
+use super::webhook::raywarden;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A controller that runs for as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    process: Process,
+    port: u16,
+}
+
+/// A name for a Lease that no other controller of this test process stands for.
+pub(crate) fn new_lease() -> String {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    format!("lease-{}", GIVEN.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Controller {
+    /// Starts one that makes nodes in `namespace` and nowhere else, and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
+        let alone = format!("{namespace}=raywarden");
+        let only = ["--node-manager", "kuberay", "--node-manager-for", &alone];
+        let mut controller = Self::begin(kubeconfig, namespace, &[&only, flags].concat());
+        controller.wait_ready();
+        controller
+    }
+
+    /// Starts one with exactly these flags, a Lease of its own unless they name one, and waits for
+    /// nothing.
+    #[track_caller]
+    pub(crate) fn begin(kubeconfig: &Path, lease_namespace: &str, flags: &[&str]) -> Self {
+        let port = free_port();
+        let mut command: Command = raywarden();
+        command.args(["controller", "--lease-namespace", lease_namespace]);
+        command.args(["--ops-listen", &format!("127.0.0.1:{port}")]);
+        command.arg("--kubeconfig").arg(kubeconfig).args(flags);
+        if !flags.contains(&"--lease-name") {
+            command.args(["--lease-name", &new_lease()]);
+        }
+        if !flags.contains(&"--lease-duration") {
+            command.args(["--lease-duration", "6s"]);
+        }
+        command.env_remove("KUBERNETES_SERVICE_HOST");
+        Self { process: Process::start(command), port }
+    }
+
+    /// Waits until it says that it is ready.
+    #[track_caller]
+    pub(crate) fn wait_ready(&mut self) {
+        wait_until(SOON, "the controller is ready", || {
+            assert!(self.process.is_running(), "it ended: {}", self.process.report());
+            (self.readyz().0 == 200).then_some(())
+        });
+    }
+
+    /// `GET /readyz?verbose`: the status, 0 where nobody answers, and the page.
+    pub(crate) fn readyz(&self) -> (u16, String) {
+        let ask = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(SOON))?;
+            stream.write_all(
+                b"GET /readyz?verbose HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n",
+            )?;
+            let mut page = String::new();
+            stream.read_to_string(&mut page).map(|_| page)
+        };
+        let page: String = ask().unwrap_or_default();
+        let status = page.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        (status, page)
+    }
+
+    /// Whether it leads, by its own account.
+    pub(crate) fn leads(&self) -> bool {
+        self.readyz().1.contains("[+] leader: leads")
+    }
+
+    /// Ends it as Kubernetes does.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        self.process.signal("TERM");
+        let status = self.process.wait(SOON);
+        assert!(status.success(), "{}", self.process.report());
+    }
+
+    /// Ends it without a chance to tidy up.
+    #[track_caller]
+    pub(crate) fn kill(mut self) {
+        self.process.signal("KILL");
+        self.process.wait(SOON);
+    }
+
+    /// Holds it as it stands.
+    pub(crate) fn pause(&mut self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&mut self) {
+        self.process.signal("CONT");
+    }
+
+    /// Everything it said.
+    pub(crate) fn report(&self) -> String {
+        self.process.report()
+    }
+}
