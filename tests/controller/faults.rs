@@ -1,1 +1,257 @@
-//! TODO
+//! Controllers that stop, stall and die, and API servers that fail: always the same end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::api::WORLD;
+use super::proxy::{Fate, Proxy, client};
+use super::space::{SOON, Space, autoscaled, cluster};
+use super::support::controller::{Controller, new_lease};
+use super::support::wait::{wait_for, wait_until};
+
+/// How many Pods were made, and how many deleted, by controllers.
+fn made_and_deleted(space: &Space) -> (usize, usize) {
+    let writes = space.writes();
+    let count = |verb: &str| {
+        let done =
+            |it: &&super::api::Write| it.verb == verb && it.resource == "pods" && it.code < 300;
+        writes.iter().filter(done).count()
+    };
+    (count("create"), count("delete"))
+}
+
+fn proxy() -> Proxy {
+    Proxy::start(client(WORLD.plane.kubeconfig("admin")), WORLD.plane.dir())
+}
+
+#[test]
+fn of_two_controllers_one_acts_and_the_other_takes_over() {
+    let space = Space::new("two");
+    let lease = new_lease();
+    let flags = ["--lease-name", &lease];
+    let mut first = space.controller(&flags);
+    wait_until(SOON, "the first leads", || first.leads().then_some(()));
+    let second = space.controller(&flags);
+    space.create("rayclusters", &cluster("lab", 3));
+    let three = space.settle("lab", 3);
+    assert!(first.leads() && !second.leads());
+    assert_eq!(made_and_deleted(&space), (4, 0));
+
+    first.pause();
+    space.scale("lab", 5);
+    wait_until(SOON, "the second leads", || second.leads().then_some(()));
+    let five = space.settle("lab", 5);
+    space.scale("lab", 6);
+    first.resume();
+    let six = space.settle("lab", 6);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(space.settle("lab", 6), six);
+
+    assert!(three.iter().all(|it| five.contains(it)) && five.iter().all(|it| six.contains(it)));
+    assert_eq!(made_and_deleted(&space), (7, 0), "{:?}", space.writes());
+    wait_until(SOON, "one leads", || (first.leads() != second.leads()).then_some(()));
+    second.stop();
+    wait_until(SOON, "the first leads again", || first.leads().then_some(()));
+    space.scale("lab", 2);
+    space.settle("lab", 2);
+    assert_eq!(made_and_deleted(&space), (7, 4));
+}
+
+#[test]
+fn killed_and_started_again_it_goes_on_where_it_was() {
+    let space = Space::new("killed");
+    let controller = space.controller(&[]);
+    space.create("rayclusters", &autoscaled("lab", 9));
+    wait_until(SOON, "some Pods", || (space.list("pods").len() >= 3).then_some(()));
+    controller.kill();
+    let so_far = space.names("lab", "worker");
+
+    let controller = space.controller(&[]);
+    let nine = space.settle("lab", 9);
+    assert!(so_far.iter().all(|it| nine.contains(it)), "{so_far:?} {nine:?}");
+    assert_eq!(made_and_deleted(&space), (10, 0));
+    let victims: Vec<&str> = nine.iter().take(4).map(String::as_str).collect();
+    space.name_victims("lab", &victims);
+    space.scale("lab", 9);
+    wait_until(SOON, "a victim is gone", || {
+        (!space.names("lab", "worker").contains(&nine[0])).then_some(())
+    });
+    controller.kill();
+    let _controller = space.controller(&[]);
+    let after = space.settle("lab", 9);
+    let kept = nine.iter().skip(4).filter(|it| after.contains(it)).count();
+    assert_eq!((kept, after.iter().any(|it| victims.contains(&it.as_str()))), (5, false));
+}
+
+#[test]
+fn once_all_is_well_nothing_is_written_but_the_lease() {
+    let space = Space::new("steady");
+    let _controller = space.controller(&[]);
+    space.create("rayclusters", &autoscaled("lab", 2));
+    let mut several = cluster("several", 1);
+    several["spec"]["workerGroupSpecs"][0]["numOfHosts"] = json!(2);
+    space.create("rayclusters", &several);
+    let mut resting = cluster("resting", 1);
+    resting["spec"]["suspend"] = json!(true);
+    space.create("rayclusters", &resting);
+    space.settle("lab", 2);
+    space.settle("several", 2);
+    space.run_all("lab");
+    space.run_all("several");
+    space.wait_condition("lab", "RayClusterProvisioned", "True");
+    space.wait_condition("several", "RayClusterProvisioned", "True");
+    space.wait_condition("resting", "RayClusterSuspended", "True");
+    std::thread::sleep(Duration::from_secs(1));
+
+    let before = space.writes();
+    std::thread::sleep(Duration::from_secs(8));
+
+    let after = space.writes();
+    assert_eq!(after.len(), before.len(), "{:?}", after.get(before.len()..));
+}
+
+/// What a cluster came to: kinds and names, Pods by type and rank.
+fn end_state(space: &Space) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for kind in ["serviceaccounts", "roles", "rolebindings", "services", "secrets"] {
+        all.extend(space.list(kind).iter().map(|it| format!("{kind} {}", it["metadata"]["name"])));
+    }
+    for pod in space.list("pods") {
+        let labels = &pod["metadata"]["labels"];
+        let rank = &labels["ray.io/worker-group-replica-index"];
+        all.insert(format!("{} {rank}", labels["ray.io/node-type"]));
+    }
+    let status = space.cluster("lab")["status"].clone();
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    all.extend(conditions.iter().map(|it| format!("{} {}", it["type"], it["status"])));
+    all.insert(format!("desired {}", status["desiredWorkerReplicas"]));
+    all
+}
+
+/// Lets a controller make a cluster, which dies by its `n`th write, and another one go on. Whether
+/// there was an `n`th write.
+fn dies_at(n: usize, ends: &mut Option<BTreeSet<String>>) -> bool {
+    let space = Space::new(&format!("dies-at-{n}"));
+    let proxy = proxy();
+    let (count, fired) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let seen = Arc::clone(&fired);
+    proxy.decide(move |call| {
+        if seen.load(Ordering::Relaxed) {
+            return Fate::Cut;
+        }
+        if call.is_write() && count.fetch_add(1, Ordering::Relaxed) + 1 == n {
+            seen.store(true, Ordering::Relaxed);
+            return Fate::CutAfter;
+        }
+        Fate::Pass
+    });
+    let mut object = autoscaled("lab", 2);
+    object["spec"]["authOptions"] = json!({"mode": "token"});
+    space.create("rayclusters", &object);
+    let first = Controller::start(proxy.kubeconfig(), &space.name, &[]);
+    let is_settled = || {
+        space.list("pods").len() == 3
+            && !space.cluster("lab")["status"]["head"]["podName"].is_null()
+    };
+    let done = || fired.load(Ordering::Relaxed) || is_settled();
+    wait_until(SOON, "the write that breaks", || done().then_some(()));
+    // The last of it: an Event or a status.
+    let reached =
+        wait_for(Duration::from_millis(400), || fired.load(Ordering::Relaxed).then_some(()));
+    first.kill();
+    proxy.decide(|_| Fate::Pass);
+    let second = Controller::start(proxy.kubeconfig(), &space.name, &[]);
+    space.settle("lab", 2);
+    let wanted = |now: &BTreeSet<String>| {
+        now.contains("desired 2") && ends.as_ref().is_none_or(|ends| ends == now)
+    };
+    let end = wait_for(SOON, || Some(end_state(&space)).filter(wanted));
+    let Some(end) = end else {
+        panic!("died at {n}: {:?}, not {ends:?}\n{}", end_state(&space), second.report());
+    };
+    println!("died at write {n}: {}", reached.is_some());
+    assert_eq!(made_and_deleted(&space), (3, 0), "died at {n}: {:?}", space.writes());
+    ends.get_or_insert(end);
+    reached.is_some()
+}
+
+#[test]
+fn killed_at_any_write_it_comes_to_the_same_end() {
+    let mut ends = None;
+    let last = (1..40).find(|n| !dies_at(*n, &mut ends)).expect("an end of the writes");
+    assert!(last > 8, "only {last} writes");
+}
+
+#[test]
+fn refusals_for_a_while_change_nothing_in_the_end() {
+    let space = Space::new("refusals");
+    let proxy = proxy();
+    let failing = |codes: &'static [u16], method: &'static str| {
+        let mut codes = codes.iter();
+        move |call: &super::proxy::Call| {
+            let meant = call.is_write() && (method.is_empty() || call.method == method);
+            meant.then(|| codes.next()).flatten().map_or(Fate::Pass, |code| Fate::Answer(*code))
+        }
+    };
+    proxy.decide(failing(&[429, 429, 409, 409, 500, 500], ""));
+    space.create("rayclusters", &autoscaled("lab", 4));
+    let controller = Controller::start(proxy.kubeconfig(), &space.name, &[]);
+    let four = space.settle("lab", 4);
+    assert_eq!(made_and_deleted(&space), (5, 0));
+
+    proxy.decide(failing(&[409, 500, 429], "DELETE"));
+    space.name_victims("lab", &[&four[0], &four[1]]);
+    space.scale("lab", 2);
+
+    wait_until(SOON, "the victims go", || {
+        (space.names("lab", "worker") == four[2..]).then_some(())
+    });
+    space.settle("lab", 2);
+    assert_eq!(made_and_deleted(&space).1, 2, "{}", controller.report());
+    wait_until(SOON, "the status says so", || {
+        let all_well = space.condition("lab", "ReplicaFailure").is_null();
+        (all_well && space.cluster("lab")["status"]["desiredWorkerReplicas"] == 2).then_some(())
+    });
+}
+
+#[test]
+fn watches_that_expire_and_an_api_server_that_is_away_lose_nothing() {
+    let space = Space::new("expired");
+    let proxy = proxy();
+    space.create("rayclusters", &cluster("lab", 2));
+    let _controller = Controller::start(proxy.kubeconfig(), &space.name, &[]);
+    let two = space.settle("lab", 2);
+
+    let gone = json!({"type": "ERROR", "object": {
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "too old resource version", "reason": "Expired", "code": 410}});
+    let mut left = 14_u32;
+    proxy.decide(move |call| {
+        if !call.is_watch() || left == 0 {
+            return Fate::Pass;
+        }
+        left -= 1;
+        if left >= 7 { Fate::Say(format!("{gone}\n")) } else { Fate::Answer(410) }
+    });
+    proxy.cut();
+    space.scale("lab", 3);
+    space.delete("pods", &two[0]);
+    let three = space.settle("lab", 3);
+    assert!(three.contains(&two[1]) && !three.contains(&two[0]));
+
+    proxy.decide(|_| Fate::Cut);
+    proxy.cut();
+    space.scale("lab", 5);
+    space.delete("pods", &two[1]);
+    std::thread::sleep(Duration::from_secs(2));
+    proxy.decide(|_| Fate::Pass);
+    let five = space.settle("lab", 5);
+    assert_eq!(three.iter().filter(|it| five.contains(it)).count(), 2);
+    assert_eq!(made_and_deleted(&space), (7, 0));
+    let status: Value = space.cluster("lab")["status"].clone();
+    assert_eq!(status["desiredWorkerReplicas"], 5, "{status}");
+}

@@ -1,6 +1,7 @@
 //! Account, Role and binding of autoscalers, and the account of the controller itself.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -8,6 +9,9 @@ use super::api::WORLD;
 use super::space::{MOMENT, SOON, Space, autoscaled, cluster};
 use super::support::controller::Controller;
 use super::support::wait::wait_until;
+
+/// The garbage collector learns of a new kind half a minute after its start.
+const GARBAGE: Duration = Duration::from_mins(1);
 
 const OURS: [&str; 3] = ["serviceaccounts", "roles", "rolebindings"];
 
@@ -21,8 +25,12 @@ fn a_role_that_drifted_is_mended() {
     let role = space.find("roles", "raywarden-lab").expect("the Role");
     let binding = space.find("rolebindings", "raywarden-lab").expect("the binding");
 
-    space.merge("roles", "raywarden-lab", &json!({"rules": [
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}));
+    space.merge(
+        "roles",
+        "raywarden-lab",
+        &json!({"rules": [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}),
+    );
     space.merge("rolebindings", "raywarden-lab", &json!({"subjects": []}));
 
     wait_until(SOON, "the Role is mended", || {
@@ -124,10 +132,10 @@ fn of_two_long_similar_names_one_can_be_deleted_without_the_other() {
 
     space.delete("rayclusters", &names[0]);
 
-    wait_until(SOON, "the first one's Pods go", || {
+    wait_until(GARBAGE, "the first one's Pods go", || {
         (space.list("pods").len() == 2).then_some(())
     });
-    wait_until(SOON, "the first one's roles go", || {
+    wait_until(GARBAGE, "the first one's roles go", || {
         (space.list("roles").len() == 1).then_some(())
     });
     space.stays(MOMENT, "the second's objects", || owned_by(&names[1]).len() == 6);

@@ -48,7 +48,9 @@ pub(crate) struct Call {
 impl Call {
     /// Whether it changes anything but a Lease.
     pub(crate) fn is_write(&self) -> bool {
-        self.method != "GET" && !self.path.contains("/leases") && !self.path.contains("accessreview")
+        self.method != "GET"
+            && !self.path.contains("/leases")
+            && !self.path.contains("accessreview")
     }
 
     /// Whether it is a watch.
@@ -188,4 +190,3 @@ fn refusal(code: u16) -> String {
     });
     status.to_string()
 }
-
