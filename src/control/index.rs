@@ -49,6 +49,7 @@ struct Entry {
     memory: Memory,
     uid: String,
     waits: Option<Wait>,
+    let_go: bool,
     status: Option<(u64, Value)>,
 }
 
@@ -210,6 +211,7 @@ impl Index {
             entry.deleted.clear();
             entry.memory = Memory::default();
             entry.waits = None;
+            entry.let_go = false;
             entry.status = None;
         }
         entry.made.retain(|_, (_, until)| *until > now);
@@ -225,6 +227,20 @@ impl Index {
             objects: entry.objects.values().cloned().collect(),
             memory: entry.memory.clone(),
         }
+    }
+
+    /// Pods of other clusters in a namespace that bear one of `names`.
+    pub(super) fn elsewhere(&self, key: &Key, names: &[&str]) -> Vec<Pod> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let entries = self.entries();
+        let others = entries
+            .iter()
+            .filter(|(other, _)| other.namespace == key.namespace && other.name != key.name);
+        let found = others
+            .flat_map(|(_, entry)| names.iter().filter_map(|name| entry.pods.get(*name).cloned()));
+        found.collect()
     }
 
     /// Remembers since when matters hold, and forgets those that do not.
@@ -269,6 +285,18 @@ impl Index {
         if let Some(entry) = self.entries().get_mut(key) {
             entry.waits = None;
         }
+    }
+
+    /// Its namespace is being deleted, which nothing undoes: nothing more is made for it.
+    pub(super) fn let_go(&self, key: &Key) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.let_go = true;
+        }
+    }
+
+    /// Whether nothing more is made for a cluster of this UID.
+    pub(super) fn is_let_go(&self, key: &Key, uid: &str) -> bool {
+        self.entries().get(key).is_some_and(|entry| entry.let_go && entry.uid == uid)
     }
 
     /// Forgets a cluster of which nothing is left.

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::model::NodeManager;
 use crate::plan::condition::{Condition, FOREIGN_NODE_MANAGER};
 use crate::plan::status::{self, Failure, Outcome};
-use crate::plan::{self, Action, Observed, Plan, Subject, Terms, nodes};
+use crate::plan::{self, Action, Observed, Plan, Subject, Terms, nodes, stale};
 
 /// After this time it is looked again whether another manager is still at work.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -94,6 +94,9 @@ pub(super) async fn cluster(object: &DynamicObject, context: &Context) -> Result
         stored.insert("status".to_owned(), newer);
     }
     let uid = object.metadata.uid.clone().unwrap_or_default();
+    if context.index.is_let_go(&key, &uid) {
+        return Ok(Next::await_change());
+    }
     let round = Round { context, key: &key, stored: &stored, uid: &uid };
     let next = round.run().await?;
     context.index.succeeded(&key);
@@ -130,7 +133,12 @@ struct Round<'a> {
 
 impl Round<'_> {
     async fn run(&self) -> Result<Next, Trouble> {
-        let moment = self.context.index.moment(self.key, self.uid);
+        let mut moment = self.context.index.moment(self.key, self.uid);
+        if let Some(subject) = Subject::of(self.stored) {
+            // A victim that is another cluster's stays, and somebody is told.
+            let named: Vec<&str> = subject.view.groups.iter().flat_map(stale::named).collect();
+            moment.pods.extend(self.context.index.elsewhere(self.key, &named));
+        }
         let terms = &self.context.terms;
         let mut plan = {
             let observed = self.observed(&moment);
@@ -223,6 +231,7 @@ impl Round<'_> {
         let causes = status.details.as_ref().map(|details| details.causes.as_slice());
         let ends = causes.into_iter().flatten().any(|cause| cause.reason == "NamespaceTerminating");
         if ends {
+            self.context.index.let_go(self.key);
             tracing::info!(cluster = %self.key, "its namespace is being deleted: nothing more is made");
             return None;
         }

@@ -7,10 +7,12 @@ use http_body_util::BodyExt as _;
 use hyper::Request;
 use kube::Client;
 use kube::client::Body;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::proxy::{RUNTIME, client};
+use super::space::{SOON, cluster};
 use super::support::control_plane::{ControlPlane, Options};
+use super::support::wait::wait_until;
 
 /// What tells our requests from the controller's in the audit log.
 const AGENT: &str = "the-test";
@@ -35,7 +37,9 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     std::fs::hard_link(&audit, &kept).expect("the log is on the disk of the folder");
     std::fs::remove_file(&audit).expect("the log can be unlinked");
     let client = client(plane.kubeconfig("admin"));
-    World { plane, client, audit: kept }
+    let world = World { plane, client, audit: kept };
+    world.allow_network_policies();
+    world
 });
 
 /// One line of the audit log: somebody else's write.
@@ -49,6 +53,28 @@ pub(crate) struct Write {
 }
 
 impl World {
+    /// Adds a field of a later `KubeRay` to the definition of the pinned one.
+    fn allow_network_policies(&self) {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rayclusters.ray.io";
+        let (_, definition) = self.call("GET", path, "", &Value::Null);
+        let versions = definition["spec"]["versions"].as_array().expect("versions");
+        let v1 = versions.iter().position(|it| it["name"] == "v1").expect("v1");
+        let at = format!(
+            "/spec/versions/{v1}/schema/openAPIV3Schema/properties/spec/properties/networkPolicy"
+        );
+        let field = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let patch = json!([{"op": "add", "path": at, "value": field}]);
+        let (code, answer) = self.call("PATCH", path, "application/json-patch+json", &patch);
+        assert_eq!(code, 200, "{answer}");
+        let mut probe = cluster("probe", 0);
+        probe["spec"]["networkPolicy"] = json!({});
+        let dry = "/apis/ray.io/v1/namespaces/default/rayclusters?dryRun=All";
+        wait_until(SOON, "the field is stored", || {
+            let (_, answer) = self.call("POST", dry, "application/json", &probe);
+            answer["spec"]["networkPolicy"].is_object().then_some(())
+        });
+    }
+
     /// One request; status and body.
     #[track_caller]
     pub(crate) fn call(&self, method: &str, path: &str, kind: &str, body: &Value) -> (u16, Value) {

@@ -15,12 +15,15 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 
 /// Where clients and proxies of tests run.
 pub(crate) static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| Runtime::new().expect("a runtime can be made"));
+    // A rule may hold a thread for a while.
+    LazyLock::new(|| {
+        Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime")
+    });
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,11 +30,17 @@ impl Controller {
     /// Starts one that makes nodes in `namespace` and nowhere else, and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
-        let alone = format!("{namespace}=raywarden");
-        let only = ["--node-manager", "kuberay", "--node-manager-for", &alone];
-        let mut controller = Self::begin(kubeconfig, namespace, &[&only, flags].concat());
+        let mut controller = Self::launch(kubeconfig, namespace, flags);
         controller.wait_ready();
         controller
+    }
+
+    /// The same without a wait.
+    #[track_caller]
+    pub(crate) fn launch(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
+        let alone = format!("{namespace}=raywarden");
+        let only = ["--node-manager", "kuberay", "--node-manager-for", &alone];
+        Self::begin(kubeconfig, namespace, &[&only, flags].concat())
     }
 
     /// Starts one with exactly these flags, a Lease of its own unless they name one, and waits for
