@@ -13,6 +13,9 @@ use super::space::{SOON, Space, autoscaled, cluster, name};
 use super::support::controller::{Controller, new_lease};
 use super::support::wait::{wait_for, wait_until};
 
+/// Runs that die at the same time.
+const AT_ONCE: usize = 4;
+
 /// How many Pods were made, and how many deleted, by controllers.
 fn made_and_deleted(space: &Space) -> (usize, usize) {
     let writes = space.writes();
@@ -162,71 +165,92 @@ fn dies_at(n: usize, space: &Space, settled: impl Fn() -> bool) -> (bool, Proxy,
     (reached, proxy, second)
 }
 
+/// Runs `dies` with 1, 2, 3 and so on, several at a time, till there is no such write any more.
+fn at_every_write(least: usize, dies: impl Fn(usize) -> bool + Sync) {
+    let mut next = 1;
+    loop {
+        let reached: Vec<bool> = std::thread::scope(|scope| {
+            let dies = &dies;
+            let runs: Vec<_> =
+                (next..next + AT_ONCE).map(|n| scope.spawn(move || dies(n))).collect();
+            runs.into_iter().map(|run| run.join().expect("it comes to the same end")).collect()
+        });
+        if let Some(last) = reached.iter().position(|reached| !reached) {
+            assert!(next + last > least, "only {} writes", next + last - 1);
+            return;
+        }
+        next += AT_ONCE;
+        assert!(next < 60, "no end of writes");
+    }
+}
+
+/// A new cluster whose first controller dies by its `n`th write: whether there was one, and the end.
+fn dies_making(n: usize, wanted: Option<&BTreeSet<String>>) -> (bool, BTreeSet<String>) {
+    let space = Space::new(&format!("dies-making-{n}"));
+    let mut object = autoscaled("lab", 2);
+    object["spec"]["authOptions"] = json!({"mode": "token"});
+    space.create("rayclusters", &object);
+    let named = || !space.cluster("lab")["status"]["head"]["podName"].is_null();
+    let (reached, _proxy, second) = dies_at(n, &space, || space.list("pods").len() == 3 && named());
+    space.settle("lab", 2);
+    let is_it = |now: &BTreeSet<String>| {
+        now.contains("desired 2") && wanted.is_none_or(|wanted| wanted == now)
+    };
+    let end = wait_for(SOON, || Some(end_state(&space)).filter(is_it));
+    let report =
+        || format!("died at {n}: {:?}, not {wanted:?}\n{}", end_state(&space), second.report());
+    let end = end.unwrap_or_else(|| panic!("{}", report()));
+    assert_eq!(made_and_deleted(&space), (3, 0), "died at {n}: {:?}", space.writes());
+    (reached, end)
+}
+
 #[test]
 fn killed_at_any_write_of_a_new_cluster_it_comes_to_the_same_end() {
-    let mut ends: Option<BTreeSet<String>> = None;
-    let last = (1..40).find(|n| {
-        let space = Space::new(&format!("dies-making-{n}"));
-        let mut object = autoscaled("lab", 2);
-        object["spec"]["authOptions"] = json!({"mode": "token"});
-        space.create("rayclusters", &object);
-        let named = || !space.cluster("lab")["status"]["head"]["podName"].is_null();
-        let (reached, _proxy, second) =
-            dies_at(*n, &space, || space.list("pods").len() == 3 && named());
-        space.settle("lab", 2);
-        let wanted = |now: &BTreeSet<String>| {
-            now.contains("desired 2") && ends.as_ref().is_none_or(|ends| ends == now)
-        };
-        let end = wait_for(SOON, || Some(end_state(&space)).filter(wanted));
-        let Some(end) = end else {
-            panic!("died at {n}: {:?}, not {ends:?}\n{}", end_state(&space), second.report());
-        };
-        assert_eq!(made_and_deleted(&space), (3, 0), "died at {n}: {:?}", space.writes());
-        ends.get_or_insert(end);
-        !reached
-    });
-    assert!(last.is_some_and(|last| last > 8), "{last:?} writes");
+    let (_, undisturbed) = dies_making(1000, None);
+    at_every_write(8, |n| dies_making(n, Some(&undisturbed)).0);
+}
+
+/// A replica goes and two come, and the controller dies by its `n`th write: whether there was one.
+fn dies_changing(n: usize) -> bool {
+    let space = Space::new(&format!("dies-changing-{n}"));
+    let mut object = autoscaled("lab", 2);
+    object["spec"]["workerGroupSpecs"][0]["numOfHosts"] = json!(2);
+    space.create("rayclusters", &object);
+    let before = space.controller(&[]);
+    let four = space.settle("lab", 4);
+    before.stop();
+    let victim = &four[0];
+    let replica =
+        |pod: &Value| pod["metadata"]["labels"]["ray.io/worker-group-replica-name"].to_string();
+    let pods = space.pods("lab", "worker");
+    let gone = pods.iter().find(|pod| name(pod) == *victim).map(replica).expect("it is there");
+    space.json_patch(
+        "lab",
+        &json!([
+            {"op": "replace", "path": "/spec/workerGroupSpecs/0/replicas", "value": 3},
+            {"op": "add", "path": "/spec/workerGroupSpecs/0/scaleStrategy",
+             "value": {"workersToDelete": [victim]}},
+        ]),
+    );
+    let desired = || space.cluster("lab")["status"]["desiredWorkerReplicas"] == 6;
+    let (reached, _proxy, second) =
+        dies_at(n, &space, || space.names("lab", "worker").len() == 6 && desired());
+    space.settle("lab", 6);
+    wait_until(SOON, "the status", || desired().then_some(()));
+    let after = space.pods("lab", "worker");
+    let mut replicas: Vec<String> = after.iter().map(replica).collect();
+    replicas.sort();
+    let whole = replicas.chunks(2).all(|pair| pair[0] == pair[1]);
+    replicas.dedup();
+    let report = || format!("died at {n}: {:?}\n{}", space.writes(), second.report());
+    assert!(whole && replicas.len() == 3 && !replicas.contains(&gone), "{}", report());
+    assert_eq!(made_and_deleted(&space), (9, 2), "{}", report());
+    reached
 }
 
 #[test]
 fn killed_at_any_write_of_a_change_it_comes_to_the_same_end() {
-    let last = (1..40).find(|n| {
-        let space = Space::new(&format!("dies-changing-{n}"));
-        let mut object = autoscaled("lab", 2);
-        object["spec"]["workerGroupSpecs"][0]["numOfHosts"] = json!(2);
-        space.create("rayclusters", &object);
-        let before = space.controller(&[]);
-        let four = space.settle("lab", 4);
-        before.stop();
-        let victim = &four[0];
-        let replica =
-            |pod: &Value| pod["metadata"]["labels"]["ray.io/worker-group-replica-name"].to_string();
-        let pods = space.pods("lab", "worker");
-        let gone = pods.iter().find(|pod| name(pod) == *victim).map(replica).expect("it is there");
-        space.json_patch(
-            "lab",
-            &json!([
-                {"op": "replace", "path": "/spec/workerGroupSpecs/0/replicas", "value": 3},
-                {"op": "add", "path": "/spec/workerGroupSpecs/0/scaleStrategy",
-                 "value": {"workersToDelete": [victim]}},
-            ]),
-        );
-        let desired = || space.cluster("lab")["status"]["desiredWorkerReplicas"] == 6;
-        let (reached, _proxy, second) =
-            dies_at(*n, &space, || space.names("lab", "worker").len() == 6 && desired());
-        space.settle("lab", 6);
-        wait_until(SOON, "the status", || desired().then_some(()));
-        let after = space.pods("lab", "worker");
-        let mut replicas: Vec<String> = after.iter().map(replica).collect();
-        replicas.sort();
-        let whole = replicas.chunks(2).all(|pair| pair[0] == pair[1]);
-        replicas.dedup();
-        assert!(whole && replicas.len() == 3 && !replicas.contains(&gone), "{replicas:?}");
-        let report = || format!("died at {n}: {:?}\n{}", space.writes(), second.report());
-        assert_eq!(made_and_deleted(&space), (9, 2), "{}", report());
-        !reached
-    });
-    assert!(last.is_some_and(|last| last > 8), "{last:?} writes");
+    at_every_write(8, dies_changing);
 }
 
 #[test]

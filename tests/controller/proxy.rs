@@ -176,8 +176,18 @@ async fn answer(
     }
     let body: Bytes = body.collect().await.map_err(|_| broken())?.to_bytes();
     head.headers.remove("host");
-    let response = upstream.send(Request::from_parts(head, Body::from(body.to_vec()))).await?;
-    if fate == Fate::CutAfter { Err(broken()) } else { Ok(response) }
+    let request = Request::from_parts(head, Body::from(body.to_vec()));
+    if fate == Fate::CutAfter {
+        // To its end, even if whoever asks is killed meanwhile.
+        let whole = async move {
+            if let Ok(response) = upstream.send(request).await {
+                drop(response.into_body().collect().await);
+            }
+        };
+        drop(tokio::spawn(whole).await);
+        return Err(broken());
+    }
+    upstream.send(request).await
 }
 
 fn refusal(code: u16) -> String {
