@@ -63,8 +63,8 @@ impl World {
             "/spec/versions/{v1}/schema/openAPIV3Schema/properties/spec/properties/networkPolicy"
         );
         let field = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        let patch = json!([{"op": "add", "path": at, "value": field}]);
-        let (code, answer) = self.call("PATCH", path, "application/json-patch+json", &patch);
+        let change = json!([{"op": "add", "path": at, "value": field}]);
+        let (code, answer) = self.call("PATCH", path, "application/json-patch+json", &change);
         assert_eq!(code, 200, "{answer}");
         let mut probe = cluster("probe", 0);
         probe["spec"]["networkPolicy"] = json!({});

@@ -88,9 +88,9 @@ impl Space {
 
     /// Changes a cluster by a JSON patch.
     #[track_caller]
-    pub(crate) fn json_patch(&self, cluster: &str, patch: &Value) {
+    pub(crate) fn json_patch(&self, cluster: &str, change: &Value) {
         let path = format!("{}/{cluster}", self.path("rayclusters"));
-        let (code, answer) = WORLD.call("PATCH", &path, "application/json-patch+json", patch);
+        let (code, answer) = WORLD.call("PATCH", &path, "application/json-patch+json", change);
         assert_eq!(code, 200, "{answer}");
     }
 
