@@ -89,7 +89,13 @@ pub async fn run(
         leader: leader.clone(),
         terms: options.terms,
     });
-    tokio::spawn(queue_all_on_election(leader.clone(), store.clone(), queue, stop.clone()));
+    tokio::spawn(queue_all_on_election(
+        leader.clone(),
+        Arc::clone(&index),
+        store.clone(),
+        queue,
+        stop.clone(),
+    ));
     let config = Config::default().concurrency(options.concurrency);
     let work = applier(
         |object: Arc<DynamicObject>, context: Arc<Context>| {
@@ -117,6 +123,7 @@ fn on_trouble(object: Arc<DynamicObject>, trouble: &Trouble, context: Arc<Contex
 /// A new leader looks at every cluster once.
 async fn queue_all_on_election(
     leader: Leader,
+    index: Arc<Index>,
     store: kube::runtime::reflector::Store<DynamicObject>,
     queue: watch::Queue,
     stop: CancellationToken,
@@ -129,6 +136,7 @@ async fn queue_all_on_election(
         }
         if *state.borrow_and_update() {
             tracing::info!("elected: looking at every cluster");
+            index.forget_floors();
             let rayclusters = resources::raycluster();
             for object in store.state() {
                 let _ =

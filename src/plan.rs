@@ -42,6 +42,9 @@ use crate::model::{Cluster, Settings};
 pub struct Memory {
     /// By group: the lowest attempt that no Pod has been made with, as far as was seen.
     pub attempts: BTreeMap<String, u64>,
+    /// The lowest attempt of any group, as it was when the cluster was first looked at: later than
+    /// all that happened before. It stays, or what was made by half would look like what was left.
+    pub floor: Option<u64>,
     /// By matter: since when it has been so.
     pub since: BTreeMap<String, Timestamp>,
 }

@@ -19,7 +19,7 @@ use crate::plan::Memory;
 use crate::plan::pod::Pod;
 
 /// For how long a write counts as done that no watch has shown.
-const EXPECTED_FOR: Duration = Duration::from_secs(30);
+pub(super) const EXPECTED_FOR: Duration = Duration::from_secs(30);
 
 /// A cluster's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -214,6 +214,10 @@ impl Index {
             entry.let_go = false;
             entry.status = None;
         }
+        // What no watch has ever shown may have come and gone.
+        for (pod, _) in entry.made.values().filter(|(_, until)| *until <= now) {
+            retire(&mut entry.memory, pod);
+        }
         entry.made.retain(|_, (_, until)| *until > now);
         entry.deleted.retain(|_, until| *until > now);
         let mut pods: Vec<Pod> = entry.pods.values().cloned().collect();
@@ -243,13 +247,21 @@ impl Index {
         found.collect()
     }
 
-    /// Remembers since when matters hold, and forgets those that do not.
-    pub(super) fn remember(&self, key: &Key, matters: &[String], now: Timestamp) {
+    /// Remembers since when matters hold, and forgets those that do not; and the floor, once.
+    pub(super) fn remember(&self, key: &Key, matters: &[String], floor: u64, now: Timestamp) {
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
+        entry.memory.floor.get_or_insert(floor);
         entry.memory.since.retain(|matter, _| matters.contains(matter));
         for matter in matters {
             entry.memory.since.entry(matter.clone()).or_insert(now);
+        }
+    }
+
+    /// Another replica may have led meanwhile: floors are looked at anew.
+    pub(super) fn forget_floors(&self) {
+        for entry in self.entries().values_mut() {
+            entry.memory.floor = None;
         }
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::apply::{self, Done, Hands};
 use super::events::Recorder;
 use super::evidence::Evidence;
-use super::index::{Index, Key, Moment, Patience};
+use super::index::{EXPECTED_FOR, Index, Key, Moment, Patience};
 use super::leader::Leader;
 use super::resources;
 use crate::clock;
@@ -144,12 +144,18 @@ impl Round<'_> {
             let observed = self.observed(&moment);
             if let Some(subject) = Subject::of(self.stored) {
                 let matters = nodes::matters(&subject, &observed);
-                self.context.index.remember(self.key, &matters, observed.now);
+                let floor = nodes::floor(&subject);
+                self.context.index.remember(self.key, &matters, floor, observed.now);
             }
             plan::cluster(&observed, terms, &secret())
         };
         self.heed_evidence(&mut plan).await?;
         let (outcome, trouble) = self.carry_out(&plan).await;
+        if plan.actions.iter().any(Action::is_about_pods) {
+            // By then no write counts as done any more that no watch has shown.
+            let shown = EXPECTED_FOR + Duration::from_secs(1);
+            plan.again = Some(plan.again.map_or(shown, |earlier| earlier.min(shown)));
+        }
         self.write_status(&plan, &outcome).await?;
         match (trouble, plan.again) {
             (Some(trouble), _) => Err(trouble),

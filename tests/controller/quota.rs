@@ -54,6 +54,26 @@ fn a_quota_that_is_exceeded_is_said_tried_seldom_and_overcome_once_it_is_raised(
 }
 
 #[test]
+fn half_a_replica_for_which_there_is_room_waits_for_the_other_half() {
+    let space = Space::new("half");
+    quota(&space, "4");
+    let _controller = space.controller(&[]);
+    let mut object = cluster("lab", 1);
+    object["spec"]["workerGroupSpecs"][0]["numOfHosts"] = json!(4);
+    space.create("rayclusters", &object);
+    let condition = space.wait_condition("lab", "ReplicaFailure", "True");
+    assert_eq!(condition["reason"], "FailedCreateWorkerPod", "{condition}");
+    let half = space.settle("lab", 3);
+
+    // The next try is due within this time.
+    space.stays(Duration::from_secs(7), "the half", || space.names("lab", "worker") == half);
+
+    space.merge("resourcequotas", "room", &json!({"spec": {"hard": {"pods": "9"}}}));
+    let whole = space.settle("lab", 4);
+    assert!(half.iter().all(|it| whole.contains(it)), "{half:?} {whole:?}");
+}
+
+#[test]
 fn a_limit_range_that_refuses_is_quoted() {
     let space = Space::new("limits");
     let object = json!({
