@@ -127,7 +127,13 @@ impl Controller {
             leader: leader.clone(),
             terms: options.terms,
         });
-        tokio::spawn(queue_all_on_election(leader, store.clone(), queue, stop.clone()));
+        tokio::spawn(queue_all_on_election(
+            leader,
+            Arc::clone(&context.index),
+            store.clone(),
+            queue,
+            stop.clone(),
+        ));
         let work = applier(
             |object: Arc<DynamicObject>, context: Arc<Context>| {
                 Box::pin(async move { reconcile::cluster(&object, &context).await })
@@ -155,6 +161,7 @@ fn on_trouble(object: Arc<DynamicObject>, trouble: &Trouble, context: Arc<Contex
 /// A new leader looks at every cluster once.
 async fn queue_all_on_election(
     leader: Leader,
+    index: Arc<Index>,
     store: kube::runtime::reflector::Store<DynamicObject>,
     queue: watch::Queue,
     stop: CancellationToken,
@@ -167,6 +174,7 @@ async fn queue_all_on_election(
         }
         if *state.borrow_and_update() {
             tracing::info!("elected: looking at every cluster");
+            index.forget_floors();
             let rayclusters = resources::raycluster();
             for object in store.state() {
                 let _ =

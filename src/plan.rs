@@ -47,6 +47,9 @@ use crate::model::{Cluster, Settings};
 pub struct Memory {
     /// By group: the lowest attempt that no Pod has been made with, as far as was seen.
     pub attempts: BTreeMap<String, u64>,
+    /// The lowest attempt of any group, as it was when the cluster was first looked at: later than
+    /// all that happened before. It stays, or what was made by half would look like what was left.
+    pub floor: Option<u64>,
     /// By matter: since when it has been so.
     pub since: BTreeMap<String, Timestamp>,
     /// Pods that did not join Ray and that a policy wants replaced.
@@ -244,6 +247,10 @@ pub fn cluster(observed: &Observed<'_>, terms: &Terms, secret: &str) -> Plan {
     }
     plan.conditions.extend(lifecycle::obstacles(observed, &subject, terms));
     if plan.conditions.iter().any(|condition| lifecycle::stops(condition.kind)) {
+        return plan;
+    }
+    // Everything would be refused, and what is there goes without us.
+    if observed.memory.namespace_ends {
         return plan;
     }
     if cleanup::begin(&subject, &mut plan) {

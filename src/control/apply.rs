@@ -116,8 +116,13 @@ impl Hands<'_> {
         let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
         match self.api(kind).delete(name, &parameters).await {
             Ok(_) => Ok(Done::Written),
-            // Gone, or another one of that name: either way the one that was meant is no more.
-            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(Done::Already),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Done::Already),
+            // Where another one has that name by now, the one that was meant is no more.
+            Err(error) if is_conflict(&error) => {
+                let found = self.api(kind).get_metadata_opt(name).await?;
+                let same = found.is_some_and(|it| it.metadata.uid.as_deref() == Some(uid));
+                if same { Err(error) } else { Ok(Done::Already) }
+            }
             Err(error) => Err(error),
         }
     }
@@ -175,6 +180,10 @@ fn parameters() -> PatchParams {
 fn rayclusters(client: &Client, namespace: &str) -> Api<DynamicObject> {
     let resource: ApiResource = resources::raycluster();
     Api::namespaced_with(client.clone(), namespace, &resource)
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 fn is_there(status: &Status) -> bool {

@@ -1,50 +1,124 @@
 //! Events on RayClusters, through `events.k8s.io`.
 //!
-//! One Event per kind of step and round, not one per Pod. What cannot be told is logged and forgotten:
-//! an Event is never a reason to stop.
+//! One Event per kind of step and round, not one per Pod. The same words about the same cluster are one
+//! Event that counts; other words are another one. What cannot be told is logged and forgotten: an
+//! Event is never a reason to stop.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder as KubeRecorder, Reporter};
-use serde_json::Value;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
+use super::apply::MANAGER;
+use crate::clock;
 use crate::plan::Action;
 use crate::plan::status::Outcome;
 
 /// The most names that one Event lists.
 const MOST_NAMES: usize = 10;
 
+/// For how long it is known how often an Event was told.
+const KNOWN_FOR: Duration = Duration::from_mins(6);
+
 /// Tells what was done.
 pub(super) struct Recorder {
-    inner: KubeRecorder,
+    client: Client,
+    identity: String,
+    counts: Mutex<HashMap<String, (i32, Instant)>>,
 }
 
 impl Recorder {
     pub(super) fn new(client: Client, identity: &str) -> Self {
-        let reporter = Reporter {
-            controller: "raywarden.io/controller".to_owned(),
-            instance: Some(identity.to_owned()),
-        };
-        Self { inner: KubeRecorder::new(client, reporter) }
+        Self { client, identity: identity.to_owned(), counts: Mutex::default() }
     }
 
     /// Tells what was written for a cluster, and what went wrong.
     pub(super) async fn tell(&self, cluster: &Value, written: &[&Action], outcome: &Outcome) {
-        for event in worded(written, outcome) {
-            self.publish(cluster, &event).await;
+        for words in worded(written, outcome) {
+            self.say(cluster, &words).await;
         }
     }
 
     /// Tells of something that needs a look.
-    pub(super) async fn warn(&self, cluster: &Value, reason: &str, note: &str) {
-        self.publish(cluster, &event(EventType::Warning, reason, note)).await;
+    pub(super) async fn warn(&self, cluster: &Value, reason: &'static str, note: &str) {
+        self.say(cluster, &words(true, reason, note)).await;
     }
 
-    async fn publish(&self, cluster: &Value, event: &Event) {
-        if let Err(error) = self.inner.publish(event, &reference(cluster)).await {
-            tracing::debug!(reason = event.reason, "an Event was not taken: {error}");
+    async fn say(&self, cluster: &Value, words: &Words) {
+        if let Err(error) = self.publish(cluster, words).await {
+            tracing::debug!(reason = words.reason, "an Event was not taken: {error}");
         }
     }
+
+    async fn publish(&self, cluster: &Value, words: &Words) -> kube::Result<()> {
+        let event = self.event(cluster, words);
+        let name = event.metadata.name.clone().unwrap_or_default();
+        let namespace = event.metadata.namespace.clone().unwrap_or_default();
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let id = format!("{namespace}/{name}");
+        let mut counts = self.counts.lock().await;
+        counts.retain(|_, (_, last)| last.elapsed() < KNOWN_FOR);
+        let count = counts.get(&id).map_or(1, |(count, _)| count.saturating_add(1));
+        counts.insert(id, (count, Instant::now()));
+        drop(counts);
+        if count == 1 {
+            let parameters =
+                PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+            match api.create(&parameters, &event).await {
+                // It was told before, by another process or long ago.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                other => return other.map(|_| ()),
+            }
+        }
+        let again = json!({
+            "series": {"count": count.max(2), "lastObservedTime": MicroTime(clock::now())},
+        });
+        match api.patch(&name, &PatchParams::default(), &Patch::Merge(&again)).await {
+            // The API server keeps Events for an hour or so.
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                api.create(&PostParams::default(), &event).await.map(|_| ())
+            }
+            other => other.map(|_| ()),
+        }
+    }
+
+    fn event(&self, cluster: &Value, words: &Words) -> Event {
+        let regarding = reference(cluster);
+        let mut hash = DefaultHasher::new();
+        (&regarding.uid, &self.identity, words.reason, &words.note).hash(&mut hash);
+        let cluster = regarding.name.clone().unwrap_or_default();
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{cluster}.{:016x}", hash.finish())),
+                namespace: regarding.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            action: Some("Reconcile".to_owned()),
+            event_time: Some(MicroTime(clock::now())),
+            note: Some(words.note.clone()),
+            reason: Some(words.reason.to_owned()),
+            regarding: Some(regarding),
+            reporting_controller: Some("raywarden.io/controller".to_owned()),
+            reporting_instance: Some(self.identity.clone()),
+            type_: Some(if words.warns { "Warning" } else { "Normal" }.to_owned()),
+            ..Event::default()
+        }
+    }
+}
+
+/// What an Event says.
+#[derive(Debug)]
+struct Words {
+    warns: bool,
+    reason: &'static str,
+    note: String,
 }
 
 fn reference(cluster: &Value) -> ObjectReference {
@@ -59,7 +133,7 @@ fn reference(cluster: &Value) -> ObjectReference {
     }
 }
 
-fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Event> {
+fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Words> {
     let mut by_reason: Vec<(&'static str, &'static str, Vec<String>)> = Vec::new();
     let mut events = Vec::new();
     for action in written {
@@ -81,7 +155,7 @@ fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Event> {
             }
             Action::Patch { what, .. } => ("PatchedCluster", "", what.clone()),
             Action::Tell { reason, note } => {
-                events.push(event(EventType::Warning, reason, note));
+                events.push(words(true, reason, note));
                 continue;
             }
             Action::Conflict { .. } => continue,
@@ -94,15 +168,15 @@ fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Event> {
     events.extend(
         by_reason
             .into_iter()
-            .map(|(reason, verb, names)| event(EventType::Normal, reason, &listed(verb, &names))),
+            .map(|(reason, verb, names)| words(false, reason, &listed(verb, &names))),
     );
     if let Some(failure) = &outcome.failure {
         let reason = failure.reason.unwrap_or("FailedReconcile");
-        events.push(event(EventType::Warning, reason, &failure.message));
+        events.push(words(true, reason, &failure.message));
     }
     for (kind, name) in &outcome.conflicts {
         let note = format!("{kind} {name} was not made for this cluster, so it is left alone");
-        events.push(event(EventType::Warning, "NameTaken", &note));
+        events.push(words(true, "NameTaken", &note));
     }
     events
 }
@@ -114,14 +188,7 @@ fn listed(verb: &str, names: &[String]) -> String {
     format!("{verb} {shown}{rest}").trim().to_owned()
 }
 
-fn event(type_: EventType, reason: &str, note: &str) -> Event {
+fn words(warns: bool, reason: &'static str, note: &str) -> Words {
     // The API server takes no more.
-    let note: String = note.chars().take(1024).collect();
-    Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(note),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    }
+    Words { warns, reason, note: note.chars().take(1024).collect() }
 }

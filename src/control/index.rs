@@ -19,9 +19,7 @@ use crate::plan::Memory;
 use crate::plan::pod::Pod;
 
 /// For how long a write counts as done that no watch has shown.
-const EXPECTED_FOR: Duration = Duration::from_secs(30);
-
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
+pub(super) const EXPECTED_FOR: Duration = Duration::from_secs(30);
 
 /// A cluster's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,8 +48,35 @@ struct Entry {
     deleted: HashMap<String, Instant>,
     memory: Memory,
     uid: String,
-    failures: u32,
+    waits: Option<Wait>,
     status: Option<(u64, Value)>,
+}
+
+/// How long a cluster waits after failures.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    failures: u32,
+    until: Instant,
+}
+
+impl Wait {
+    /// The wait after one more failure. One that comes while still being waited, because something
+    /// else happened, lengthens nothing.
+    fn next(before: Option<Self>, patience: Patience, now: Instant) -> (Self, Duration) {
+        if let Some(before) = before.filter(|it| it.until > now) {
+            return (before, before.until.duration_since(now).min(patience.longest));
+        }
+        let failures = before.map_or(0, |it| it.failures);
+        let wait = patience.first.saturating_mul(1 << failures.min(10)).min(patience.longest);
+        (Self { failures: failures + 1, until: now + wait }, wait)
+    }
+}
+
+/// The first wait after a failure, which doubles with each further one, and the longest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) first: Duration,
+    pub(super) longest: Duration,
 }
 
 /// One moment of a cluster.
@@ -212,8 +237,12 @@ impl Index {
             entry.made.clear();
             entry.deleted.clear();
             entry.memory = Memory::default();
-            entry.failures = 0;
+            entry.waits = None;
             entry.status = None;
+        }
+        // What no watch has ever shown may have come and gone.
+        for (pod, _) in entry.made.values().filter(|(_, until)| *until <= now) {
+            retire(&mut entry.memory, pod);
         }
         entry.made.retain(|_, (_, until)| *until > now);
         entry.deleted.retain(|_, until| *until > now);
@@ -230,13 +259,35 @@ impl Index {
         }
     }
 
-    /// Remembers since when matters hold, and forgets those that do not.
-    pub(super) fn remember(&self, key: &Key, matters: &[String], now: Timestamp) {
+    /// Pods of other clusters in a namespace that bear one of `names`.
+    pub(super) fn elsewhere(&self, key: &Key, names: &[&str]) -> Vec<Pod> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let entries = self.entries();
+        let others = entries
+            .iter()
+            .filter(|(other, _)| other.namespace == key.namespace && other.name != key.name);
+        let found = others
+            .flat_map(|(_, entry)| names.iter().filter_map(|name| entry.pods.get(*name).cloned()));
+        found.collect()
+    }
+
+    /// Remembers since when matters hold, and forgets those that do not; and the floor, once.
+    pub(super) fn remember(&self, key: &Key, matters: &[String], floor: u64, now: Timestamp) {
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
+        entry.memory.floor.get_or_insert(floor);
         entry.memory.since.retain(|matter, _| matters.contains(matter));
         for matter in matters {
             entry.memory.since.entry(matter.clone()).or_insert(now);
+        }
+    }
+
+    /// Another replica may have led meanwhile: floors are looked at anew.
+    pub(super) fn forget_floors(&self) {
+        for entry in self.entries().values_mut() {
+            entry.memory.floor = None;
         }
     }
 
@@ -259,18 +310,18 @@ impl Index {
     }
 
     /// Counts a failure, and says how long to wait after it.
-    pub(super) fn back_off(&self, key: &Key, first: Duration) -> Duration {
+    pub(super) fn back_off(&self, key: &Key, patience: Patience) -> Duration {
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
-        let wait = first.saturating_mul(1 << entry.failures.min(10)).min(LONGEST_WAIT);
-        entry.failures += 1;
+        let (waits, wait) = Wait::next(entry.waits, patience, Instant::now());
+        entry.waits = Some(waits);
         wait
     }
 
-    /// All went well.
+    /// All went well, or at least further than before.
     pub(super) fn succeeded(&self, key: &Key) {
         if let Some(entry) = self.entries().get_mut(key) {
-            entry.failures = 0;
+            entry.waits = None;
         }
     }
 
@@ -287,4 +338,25 @@ impl Index {
 fn retire(memory: &mut Memory, pod: &Pod) {
     let next = memory.attempts.entry(pod.group.clone()).or_default();
     *next = (*next).max(pod.attempt + 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_events_in_between_lengthen_none() {
+        let seconds = Duration::from_secs;
+        let patience = Patience { first: seconds(5), longest: seconds(30) };
+        let began = Instant::now();
+        let (one, wait) = Wait::next(None, patience, began);
+        assert_eq!(wait, seconds(5));
+        let (still, wait) = Wait::next(Some(one), patience, began + seconds(2));
+        assert_eq!(wait, seconds(3));
+        let (two, wait) = Wait::next(Some(still), patience, began + seconds(5));
+        assert_eq!(wait, seconds(10));
+        let (three, wait) = Wait::next(Some(two), patience, began + seconds(15));
+        assert_eq!(wait, seconds(20));
+        assert_eq!(Wait::next(Some(three), patience, began + seconds(40)).1, seconds(30));
+    }
 }

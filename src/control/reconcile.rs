@@ -12,14 +12,17 @@ use serde_json::Value;
 use super::apply::{self, Done, Hands};
 use super::events::Recorder;
 use super::evidence::Evidence;
-use super::index::{Index, Key, Moment};
+use super::index::{EXPECTED_FOR, Index, Key, Moment, Patience};
 use super::leader::Leader;
 use super::resources;
 use crate::clock;
 use crate::model::NodeManager;
 use crate::plan::condition::{Condition, FOREIGN_NODE_MANAGER};
 use crate::plan::status::{self, Failure, Outcome};
-use crate::plan::{self, Action, Observed, Plan, Subject, Terms, nodes};
+use crate::plan::{self, Action, Observed, Plan, Subject, Terms, nodes, stale};
+
+/// After this time it is looked again whether another manager is still at work.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a round needs.
 pub(super) struct Context {
@@ -40,13 +43,17 @@ pub(super) enum Trouble {
     Api(String),
     /// It refused for want of room: quota or limits.
     Refused(String),
+    /// The account that the head names is not there. Accounts of users are not watched.
+    NoAccount(String),
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotYet(what) => write!(f, "{what}"),
-            Self::Api(what) | Self::Refused(what) => write!(f, "a step failed: {what}"),
+            Self::Api(what) | Self::Refused(what) | Self::NoAccount(what) => {
+                write!(f, "a step failed: {what}")
+            }
         }
     }
 }
@@ -54,13 +61,15 @@ impl fmt::Display for Trouble {
 impl std::error::Error for Trouble {}
 
 impl Trouble {
-    /// The first wait; it doubles with each further failure.
-    pub(super) const fn patience(&self) -> Duration {
-        match self {
-            Self::NotYet(_) => Duration::from_millis(200),
-            Self::Api(_) => Duration::from_secs(1),
-            Self::Refused(_) => Duration::from_secs(5),
-        }
+    /// How long to wait after it.
+    pub(super) const fn patience(&self) -> Patience {
+        let (first, longest) = match self {
+            Self::NotYet(_) => (Duration::from_millis(200), Duration::from_secs(5)),
+            Self::Api(_) => (Duration::from_secs(1), Duration::from_mins(5)),
+            Self::Refused(_) => (Duration::from_secs(5), Duration::from_mins(5)),
+            Self::NoAccount(_) => (Duration::from_secs(1), Duration::from_secs(15)),
+        };
+        Patience { first, longest }
     }
 }
 
@@ -73,8 +82,10 @@ pub(super) async fn cluster(object: &DynamicObject, context: &Context) -> Result
     if !context.index.is_complete() {
         return Err(Trouble::NotYet("the watches are not complete yet"));
     }
-    if manager(context, &key.namespace).await? != NodeManager::Raywarden {
-        return Ok(Next::await_change());
+    let (manager, decided) = manager(context, &key.namespace).await?;
+    if manager != NodeManager::Raywarden {
+        // No watch tells when an operator is gone.
+        return Ok(if decided { Next::await_change() } else { Next::requeue(LOOK_AGAIN) });
     }
     let mut stored = resources::json(object);
     if let Some(newer) = context.index.newer_status(&key, apply::version(object))
@@ -89,16 +100,18 @@ pub(super) async fn cluster(object: &DynamicObject, context: &Context) -> Result
     Ok(next)
 }
 
-async fn manager(context: &Context, namespace: &str) -> Result<NodeManager, Trouble> {
+/// Who makes nodes in a namespace, and whether a setting says so.
+async fn manager(context: &Context, namespace: &str) -> Result<(NodeManager, bool), Trouble> {
     let settings = &context.terms.settings;
     let decided = settings.node_manager.is_some()
         || settings.node_manager_for.iter().any(|(name, _)| name == namespace);
     if decided {
-        return Ok(settings.node_manager(namespace));
+        return Ok((settings.node_manager(namespace), true));
     }
     let ours = context.evidence.crd_is_ours().await.map_err(|error| api(&error))?;
     let foreign = context.evidence.kuberay_in(namespace).await.map_err(|error| api(&error))?;
-    Ok(if ours && foreign.is_none() { NodeManager::Raywarden } else { NodeManager::KubeRay })
+    let alone = ours && foreign.is_none();
+    Ok((if alone { NodeManager::Raywarden } else { NodeManager::KubeRay }, false))
 }
 
 fn api(error: &kube::Error) -> Trouble {
@@ -117,18 +130,29 @@ struct Round<'a> {
 
 impl Round<'_> {
     async fn run(&self) -> Result<Next, Trouble> {
-        let moment = self.context.index.moment(self.key, self.uid);
+        let mut moment = self.context.index.moment(self.key, self.uid);
+        if let Some(subject) = Subject::of(self.stored) {
+            // A victim that is another cluster's stays, and somebody is told.
+            let named: Vec<&str> = subject.view.groups.iter().flat_map(stale::named).collect();
+            moment.pods.extend(self.context.index.elsewhere(self.key, &named));
+        }
         let terms = &self.context.terms;
         let mut plan = {
             let observed = self.observed(&moment);
             if let Some(subject) = Subject::of(self.stored) {
                 let matters = nodes::matters(&subject, &observed);
-                self.context.index.remember(self.key, &matters, observed.now);
+                let floor = nodes::floor(&subject);
+                self.context.index.remember(self.key, &matters, floor, observed.now);
             }
             plan::cluster(&observed, terms, &secret())
         };
         self.heed_evidence(&mut plan).await?;
         let (outcome, trouble) = self.carry_out(&plan).await;
+        if plan.actions.iter().any(Action::is_about_pods) {
+            // By then no write counts as done any more that no watch has shown.
+            let shown = EXPECTED_FOR + Duration::from_secs(1);
+            plan.again = Some(plan.again.map_or(shown, |earlier| earlier.min(shown)));
+        }
         self.write_status(&plan, &outcome).await?;
         match (trouble, plan.again) {
             (Some(trouble), _) => Err(trouble),
@@ -155,6 +179,7 @@ impl Round<'_> {
         let foreign = self.context.evidence.kuberay_in(&self.key.namespace).await;
         if let Some(who) = foreign.map_err(|error| api(&error))? {
             plan.actions.clear();
+            plan.again = Some(LOOK_AGAIN);
             let message = format!("{who}; nothing is written here while it is alive");
             plan.conditions.push(Condition::holds(FOREIGN_NODE_MANAGER, "LiveOperator", message));
         }
@@ -186,6 +211,9 @@ impl Round<'_> {
                 }
             }
         }
+        if written.iter().any(|action| action.is_about_pods()) {
+            context.index.succeeded(key);
+        }
         let told = plan.actions.iter().filter(|action| matches!(action, Action::Tell { .. }));
         written.extend(told);
         context.events.tell(self.stored, &written, &outcome).await;
@@ -211,10 +239,11 @@ impl Round<'_> {
             return news.then_some(Trouble::NotYet("its namespace is being deleted"));
         }
         let message = &status.message;
+        outcome.failure = Some(Failure::of(action, explained(message)));
         if let Some(account) = missing_account(message) {
             outcome.missing_account = Some(account);
+            return Some(Trouble::NoAccount(message.clone()));
         }
-        outcome.failure = Some(Failure::of(action, explained(message)));
         Some(if status.code == 403 { Trouble::Refused(message.clone()) } else { api(error) })
     }
 

@@ -1,8 +1,8 @@
 //! Services, head and workers: what is to be done so that they follow the spec.
 //!
 //! The head comes first, and no worker is made beside a head that is missing. New Pods bear an attempt
-//! that is later than every one that was seen to go, and later than the last change of the status, so
-//! that names stay new after a restart of the controller too.
+//! that is later than every one that was seen to go, and later than the last change of the status before
+//! the cluster was first looked at, so that names stay new after a restart of the controller too.
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -151,16 +151,22 @@ fn workers(
     }
 }
 
-/// The attempt of a new Pod of a group: seconds from the cluster's creation to the last change of its
-/// status, or what is later than all attempts that were seen to end.
+/// The attempt of a new Pod of a group: the floor, or what is later than all attempts that were seen
+/// to end.
 fn attempt(subject: &Subject<'_>, observed: &Observed<'_>, group: &str) -> u64 {
+    let base = observed.memory.floor.unwrap_or_else(|| floor(subject));
+    base.max(observed.memory.attempts.get(group).copied().unwrap_or(0))
+}
+
+/// The lowest attempt by what is stored: seconds from the cluster's creation to the end of the one in
+/// which its status changed last; 0 before it has one.
+pub fn floor(subject: &Subject<'_>) -> u64 {
     let time = |value: &Value, key| text(value, key).and_then(|it| it.parse::<Timestamp>().ok());
     let created = time(subject.view.metadata, "creationTimestamp");
     let changed = time(subject.status, "lastUpdateTime");
-    let base = created.zip(changed).map_or(0, |(created, changed)| {
-        u64::try_from(changed.duration_since(created).as_secs()).unwrap_or(0)
-    });
-    base.max(observed.memory.attempts.get(group).copied().unwrap_or(0))
+    created.zip(changed).map_or(0, |(created, changed)| {
+        u64::try_from(changed.duration_since(created).as_secs()).unwrap_or(0).saturating_add(1)
+    })
 }
 
 /// Deletes workers whose group is no longer in the spec, after a while.
@@ -275,4 +281,33 @@ pub fn is_empty(uid: &str, pods: &[Pod]) -> bool {
 /// Whether a Pod runs, and is ready where readiness is known.
 pub fn is_running(pod: &Pod) -> bool {
     pod.phase == Phase::Running && pod.ready != Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::Memory;
+
+    #[test]
+    fn the_floor_is_later_than_the_status_and_stays_once_it_is_remembered() {
+        let at = |changed: &Value, memory: &Memory| {
+            let cluster = json!({
+                "metadata": {"name": "lab", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"},
+                "spec": {}, "status": {"lastUpdateTime": changed},
+            });
+            let now = Timestamp::UNIX_EPOCH;
+            let observed = Observed { cluster: &cluster, pods: &[], existing: &[], memory, now };
+            attempt(&Subject::of(&cluster).unwrap(), &observed, "pool")
+        };
+        let new = Memory::default();
+        assert_eq!(at(&Value::Null, &new), 0);
+        assert_eq!(at(&json!("2026-01-01T00:00:00Z"), &new), 1, "in the second of its creation");
+        assert_eq!(at(&json!("2026-01-01T00:01:00Z"), &new), 61);
+        let mut known = Memory { floor: Some(1), ..Memory::default() };
+        assert_eq!(at(&json!("2026-01-01T00:01:00Z"), &known), 1);
+        known.attempts.insert("pool".to_owned(), 4);
+        assert_eq!(at(&json!("2026-01-01T00:01:00Z"), &known), 4);
+    }
 }

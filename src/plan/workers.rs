@@ -177,6 +177,10 @@ fn fate(unit: &Unit<'_>, wish: &Wish<'_>) -> Fate {
     if any(&|name| wish.named.contains(&name)) {
         return Fate::Goes(Why::Named);
     }
+    // A host that is missing and named was deleted on that account; it never comes back.
+    if rest(unit, wish).iter().any(|seat| wish.named.contains(&seat.name.as_str())) {
+        return Fate::Goes(Why::Named);
+    }
     if unit.pods.iter().any(|pod| has_ended(pod, wish.ray_container)) {
         return Fate::Goes(Why::Ended);
     }
@@ -197,13 +201,16 @@ fn fate(unit: &Unit<'_>, wish: &Wish<'_>) -> Fate {
     Fate::Stays
 }
 
-/// The seats of a new replica. An attempt whose name is taken, by whatever Pod, is passed over.
+/// The seats of a new replica. An attempt whose name is taken, by whatever Pod, or named as a victim is
+/// passed over.
 fn seats(wish: &Wish<'_>, index: u32, used: &BTreeSet<&str>) -> Vec<Seat> {
     let names = |attempt: u64| {
         let name = |host| names::worker(wish.cluster, wish.uid, wish.group, (index, host), attempt);
         (0..wish.hosts).map(name).collect::<Vec<_>>()
     };
-    let is_free = |attempt: &u64| names(*attempt).iter().all(|name| !used.contains(name.as_str()));
+    // A victim's name is used up, whether or not its Pod is still there.
+    let is_used = |name: &str| used.contains(name) || wish.named.contains(&name);
+    let is_free = |attempt: &u64| !names(*attempt).iter().any(|name| is_used(name));
     let attempt = (wish.attempt..).take(64).find(is_free).unwrap_or(wish.attempt);
     let replica = (wish.hosts > 1).then(|| names::replica(wish.uid, wish.group, index, attempt));
     (0..wish.hosts)
@@ -214,7 +221,7 @@ fn seats(wish: &Wish<'_>, index: u32, used: &BTreeSet<&str>) -> Vec<Seat> {
 
 /// The seats that are still empty in a replica that was made by half.
 fn rest(unit: &Unit<'_>, wish: &Wish<'_>) -> Vec<Seat> {
-    let Some(index) = unit.index else { return Vec::new() };
+    let Some(index) = unit.index.filter(|_| unit.replica.is_some()) else { return Vec::new() };
     let attempt = unit.attempt();
     let seat = |host| Seat {
         name: names::worker(wish.cluster, wish.uid, wish.group, (index, host), attempt),

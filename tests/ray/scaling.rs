@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::turn;
 use super::world::{Cluster, NAMESPACE, WORLD};
-use crate::support::controller::user;
+use crate::support::account::user;
 use crate::support::process::signal;
 
 #[test]

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::account::account;
 use crate::support::control_plane::{ControlPlane, Options};
-use crate::support::controller::{self, Controller};
+use crate::support::controller::Controller;
 use crate::support::process::Process;
 use crate::support::ray::RayLab;
 use crate::support::wait::wait_for;
@@ -45,8 +46,8 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     plane.kubectl(&["create", "-f", definition]).ok();
     let webhook = Webhook::start(&plane, &["--node-manager", "raywarden"]);
     webhook.register(&plane);
-    let mut controller = Controller::start(
-        &controller::account(&plane),
+    let mut controller = Controller::everywhere(
+        &account(&plane),
         &["--joined-within", "5s", "--report-interval", "3s"],
     );
     controller.wait_leads();

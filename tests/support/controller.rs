@@ -1,78 +1,88 @@
-//! The real `raywarden controller`, as a process of its own.
+//! The real `raywarden controller`, with every signal in the test's hands.
 
-use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use raywarden::control::rights::NEEDED;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::control_plane::ControlPlane;
+use super::account::HOME;
 use super::process::Process;
-use super::request::{Answer, Request};
-use super::wait::wait_until;
+use super::wait::{free_port, wait_until};
 use super::webhook::raywarden;
-
-/// Where the Lease is kept, and the account that may.
-pub(crate) const HOME: &str = "raywarden-system";
-const ACCOUNT: &str = "raywarden-controller";
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A running controller; dropping it tells it to end.
+/// A controller that runs for as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct Controller {
     process: Process,
-    ops: String,
+    port: u16,
+}
+
+/// A name for a Lease that no other controller of this test process stands for.
+pub(crate) fn new_lease() -> String {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    format!("lease-{}", GIVEN.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Controller {
-    /// Starts one and waits until it has said where its operations port is. A Lease that nobody
-    /// renews is free after six seconds, so that a test need not wait for long.
-    ///
-    /// # Panics
-    /// When it ends or stays silent.
+    /// Starts one that makes nodes in `namespace` and nowhere else, and waits until it is ready.
     #[track_caller]
-    pub(crate) fn start(kubeconfig: &Path, flags: &[&str]) -> Self {
-        let mut command = raywarden();
-        command
-            .args(["controller", "--node-manager", "raywarden", "--ops-listen", "127.0.0.1:0"])
-            .args(["--lease-duration", "6s", "--lease-namespace", HOME])
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .args(flags);
-        let mut process = Process::start(command);
-        process.wait_for_output("looking after RayClusters", SOON);
-        let ops = wait_until(SOON, "the address of the operations port", || {
-            let lines = lines(&process.stderr());
-            lines.iter().find_map(|line| line["ops"].as_str().map(str::to_owned))
-        });
-        Self { process, ops }
+    pub(crate) fn start(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
+        let mut controller = Self::launch(kubeconfig, namespace, flags);
+        controller.wait_ready();
+        controller
     }
 
-    /// Waits until it leads and knows every cluster.
-    ///
-    /// # Panics
-    /// When that takes too long; with its log.
+    /// The same without a wait.
+    #[track_caller]
+    pub(crate) fn launch(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
+        let alone = format!("{namespace}=raywarden");
+        let only = ["--node-manager", "kuberay", "--node-manager-for", &alone];
+        Self::begin(kubeconfig, namespace, &[&only, flags].concat())
+    }
+
+    /// Starts one with exactly these flags, a Lease of its own unless they name one, and waits for
+    /// nothing.
+    #[track_caller]
+    pub(crate) fn begin(kubeconfig: &Path, lease_namespace: &str, flags: &[&str]) -> Self {
+        let port = free_port();
+        let mut command: Command = raywarden();
+        command.args(["controller", "--lease-namespace", lease_namespace]);
+        command.args(["--ops-listen", &format!("127.0.0.1:{port}")]);
+        command.arg("--kubeconfig").arg(kubeconfig).args(flags);
+        if !flags.contains(&"--lease-name") {
+            command.args(["--lease-name", &new_lease()]);
+        }
+        if !flags.contains(&"--lease-duration") {
+            command.args(["--lease-duration", "6s"]);
+        }
+        command.env_remove("KUBERNETES_SERVICE_HOST");
+        Self { process: Process::start(command), port }
+    }
+
+    /// Starts one that makes nodes everywhere.
+    #[track_caller]
+    pub(crate) fn everywhere(kubeconfig: &Path, flags: &[&str]) -> Self {
+        let all = ["--node-manager", "raywarden", "--lease-name", "raywarden-controller"];
+        Self::begin(kubeconfig, HOME, &[&all, flags].concat())
+    }
+
+    /// Waits until it says that it is ready and leads.
     #[track_caller]
     pub(crate) fn wait_leads(&mut self) {
-        self.process.wait_for_output("elected", SOON);
-        let ready = super::wait::wait_for(SOON, || {
-            let answer = self.ready()?;
-            (answer.status == 200 && answer.body.contains("leader: leads")).then_some(())
-        });
-        assert!(ready.is_some(), "not ready: {:?}\n{}", self.ready(), self.process.report());
-    }
-
-    /// What `/readyz?verbose` says; nothing where nobody answers.
-    pub(crate) fn ready(&self) -> Option<Answer> {
-        let url = format!("http://{}/readyz?verbose", self.ops);
-        Request::new("GET", &url).try_send().ok()
+        self.wait_ready();
+        wait_until(SOON, "the controller leads", || self.leads().then_some(()));
     }
 
     /// Its log so far, line by line.
     pub(crate) fn log(&self) -> Vec<Value> {
-        lines(&self.process.stderr())
+        let log = self.process.stderr();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Its process id, for signals.
@@ -80,64 +90,63 @@ impl Controller {
         self.process.id()
     }
 
-    /// Ends it with SIGTERM: the Lease is given back.
-    ///
-    /// # Panics
-    /// When it does not end in time.
+    /// Waits until it says that it is ready.
     #[track_caller]
-    pub(crate) fn stop(mut self) -> ExitStatus {
-        self.process.signal("TERM");
-        self.process.wait(SOON)
+    pub(crate) fn wait_ready(&mut self) {
+        wait_until(SOON, "the controller is ready", || {
+            assert!(self.process.is_running(), "it ended: {}", self.process.report());
+            (self.readyz().0 == 200).then_some(())
+        });
     }
 
-    /// Ends it with SIGKILL: nothing is given back.
+    /// `GET /readyz?verbose`: the status, 0 where nobody answers, and the page.
+    pub(crate) fn readyz(&self) -> (u16, String) {
+        let ask = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(SOON))?;
+            stream.write_all(
+                b"GET /readyz?verbose HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n",
+            )?;
+            let mut page = String::new();
+            stream.read_to_string(&mut page).map(|_| page)
+        };
+        let page: String = ask().unwrap_or_default();
+        let status = page.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        (status, page)
+    }
+
+    /// Whether it leads, by its own account.
+    pub(crate) fn leads(&self) -> bool {
+        self.readyz().1.contains("[+] leader: leads")
+    }
+
+    /// Ends it as Kubernetes does.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        self.process.signal("TERM");
+        let status = self.process.wait(SOON);
+        assert!(status.success(), "{}", self.process.report());
+    }
+
+    /// Ends it without a chance to tidy up.
     #[track_caller]
     pub(crate) fn kill(mut self) {
         self.process.signal("KILL");
         self.process.wait(SOON);
     }
-}
 
-fn lines(log: &str) -> Vec<Value> {
-    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-/// The user name of the account that [`account`] makes.
-pub(crate) fn user() -> String {
-    format!("system:serviceaccount:{HOME}:{ACCOUNT}")
-}
-
-/// Makes the account of a controller with the rights that it says it needs, the Lease's, and no
-/// others; its kubeconfig. A right that is missing shows as a refusal that an admin never meets.
-#[track_caller]
-pub(crate) fn account(plane: &ControlPlane) -> PathBuf {
-    let rules: Vec<Value> = NEEDED
-        .iter()
-        .map(|(group, resource, verbs)| {
-            json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})
-        })
-        .collect();
-    let api = "rbac.authorization.k8s.io";
-    let subjects = json!([{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": HOME}]);
-    let meta = json!({"name": ACCOUNT, "namespace": HOME});
-    let role = |kind: &str, rules: Value| json!({"apiVersion": format!("{api}/v1"), "kind": kind, "metadata": meta, "rules": rules});
-    let binding = |kind: &str, role: &str| {
-        json!({"apiVersion": format!("{api}/v1"), "kind": kind, "metadata": meta, "subjects": subjects,
-               "roleRef": {"apiGroup": api, "kind": role, "name": ACCOUNT}})
-    };
-    let lease = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
-                        "verbs": ["get", "create", "update", "patch"]}]);
-    let objects = [
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}}),
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
-        role("ClusterRole", Value::Array(rules)),
-        binding("ClusterRoleBinding", "ClusterRole"),
-        role("Role", lease),
-        binding("RoleBinding", "Role"),
-    ];
-    for object in objects {
-        plane.apply_yaml(&object.to_string());
+    /// Holds it as it stands.
+    pub(crate) fn pause(&mut self) {
+        self.process.signal("STOP");
     }
-    let token = plane.kubectl(&["create", "token", ACCOUNT, "-n", HOME]).ok();
-    plane.write_kubeconfig(ACCOUNT, token.trim())
+
+    /// Lets it go on.
+    pub(crate) fn resume(&mut self) {
+        self.process.signal("CONT");
+    }
+
+    /// Everything it said.
+    pub(crate) fn report(&self) -> String {
+        self.process.report()
+    }
 }

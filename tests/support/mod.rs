@@ -8,6 +8,7 @@
     reason = "a helper fails the test it serves, with everything it knows"
 )]
 
+pub(crate) mod account;
 pub(crate) mod control_plane;
 pub(crate) mod controller;
 pub(crate) mod golden;

@@ -77,6 +77,24 @@ fn a_gap_is_refilled_with_its_own_slot_under_another_name() {
 }
 
 #[test]
+fn a_victim_that_is_gone_takes_its_replica_along_and_its_name_is_not_used_again() {
+    let two = Wish { hosts: 2, trims: false, ..wish(2) };
+    let stored: Vec<Pod> = moves(&two, &[]).create.iter().map(seated).collect();
+    // As after a restart: nobody remembers that the attempt was retired.
+    let victim = stored[0].name.clone();
+    let named = Wish { named: vec![victim.as_str()], ..two };
+    let half = moves(&named, &stored[1..]);
+    assert_eq!(deleted(&half), [stored[1].name.as_str()]);
+    let after = moves(&named, &stored[2..]);
+    assert_eq!(after.create.len(), 2);
+    assert!(
+        after.create.iter().all(|seat| seat.name != victim && seat.replica != stored[0].replica)
+    );
+    let alone = Wish { named: vec![victim.as_str()], ..wish(1) };
+    assert_ne!(moves(&alone, &[]).create[0].name, victim);
+}
+
+#[test]
 fn surplus_goes_named_then_unscheduled_then_not_ready_then_youngest() {
     let aged = |name: &str, second: u32, ready: bool| Pod {
         created: format!("2026-01-01T00:00:{second:02}Z"),
