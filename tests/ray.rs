@@ -10,6 +10,8 @@
 
 mod support;
 
+#[path = "ray/leading.rs"]
+mod leading;
 #[path = "ray/rights.rs"]
 mod rights;
 #[path = "ray/scaling.rs"]

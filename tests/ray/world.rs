@@ -25,6 +25,8 @@ const IDLE_SECONDS: u32 = 5;
 pub(crate) struct World {
     pub(crate) plane: ControlPlane,
     pub(crate) lab: RayLab,
+    /// The kubeconfig of the controller's account.
+    pub(crate) account: PathBuf,
     audit_log: PathBuf,
     webhook: Webhook,
     controller: Controller,
@@ -43,10 +45,11 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     plane.kubectl(&["create", "namespace", NAMESPACE]).ok();
     let webhook = Webhook::start(&plane, &["--node-manager", "raywarden"]);
     webhook.register(&plane);
-    let mut controller = Controller::start(&controller::account(&plane), &[]);
+    let account = controller::account(&plane);
+    let mut controller = Controller::start(&account, &[]);
     controller.wait_leads();
     let lab = RayLab::start(&plane, NAMESPACE);
-    World { plane, lab, audit_log, webhook, controller }
+    World { plane, lab, account, audit_log, webhook, controller }
 });
 
 /// One write that the API server has taken.
