@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job, visibly. Offline first; then a real kube-apiserver with the webhook in front and the
-# stock kubectl. Every line that claims something is read back from the API server and compared.
+# stock kubectl; then real Ray, scaled by its own autoscaler. Every line that claims something is read back from the API server and compared.
 #   demo.sh BINARY         CONTEXT=name: look at a cluster that you have, building and changing nothing
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -47,14 +47,26 @@ fi
 
 title "A real API server"
 tests/tools/build.sh
+venv=$(tests/ray/venv.sh)
 work=$(mktemp -d)
-coproc PLANE { exec python3 tests/controlplane/up.py --crd=kuberay; }
+coproc PLANE { exec python3 tests/controlplane/up.py --crd=kuberay --controller-manager; }
 plane_pid=$PLANE_PID
 plane_in=${PLANE[1]}
-webhook_pid=''
+webhook_pid='' controller_pid='' runner_pid='' runner_in='' watch_pid=''
+# What the acts started, in an order in which nobody waits for somebody else. The runner ends with its
+# standard input, and every Ray process with it.
+all_down() {
+  for pid in $watch_pid $controller_pid $webhook_pid; do
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+  [ -z "$runner_in" ] || exec {runner_in}>&- || true
+  [ -z "$runner_pid" ] || wait "$runner_pid" 2>/dev/null || true
+  webhook_pid='' controller_pid='' runner_pid='' runner_in='' watch_pid=''
+}
 finish() {
   status=$?
-  [ -z "$webhook_pid" ] || kill "$webhook_pid" 2>/dev/null || true
+  all_down
   exec {plane_in}>&- || true
   wait 2>/dev/null || true
   rm -rf "$work"
@@ -110,10 +122,18 @@ claim "RayClusters stored" demo "$(kubectl get rayclusters -o 'jsonpath={.items[
 title "And what runs now, audited"
 run "$binary" audit --kubeconfig "$KUBECONFIG"
 
+# shellcheck source=tests/demo/scaling.sh
+. "$files/scaling.sh"
+
 title "All down again"
-kill "$webhook_pid"
-wait "$webhook_pid" || true
-webhook_pid=''
+ended="$controller_pid $webhook_pid $runner_pid"
+all_down
+for pid in $ended; do
+  if kill -0 "$pid" 2>/dev/null; then
+    echo "process $pid still runs" >&2
+    exit 1
+  fi
+done
 exec {plane_in}>&-
 wait "$plane_pid" || true
 [ ! -e "$plane_dir" ] || { echo "$plane_dir is still there" >&2; exit 1; }

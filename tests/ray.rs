@@ -10,6 +10,8 @@
 
 mod support;
 
+#[path = "ray/leading.rs"]
+mod leading;
 #[path = "ray/report.rs"]
 mod report;
 #[path = "ray/rights.rs"]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::turn;
-use super::world::{Cluster, NAMESPACE, WORLD};
+use super::world::{Cluster, NAMESPACE, WORLD, look};
 use crate::support::account::user;
 use crate::support::process::signal;
 
@@ -36,9 +36,9 @@ fn a_worker_whose_raylet_was_killed_is_replaced_under_a_new_name_and_joins() {
     let killed = before.first().expect("there is one");
     let raylet = WORLD.lab.pid(killed, "raylet").expect("it is a node of Ray");
     signal(raylet, "KILL");
-    let after = crate::support::wait::wait_until(super::world::SOON, "another worker", || {
-        Some(cluster.pods("worker")).filter(|after| after.len() == 1 && *after != before)
-    });
+    let after =
+        look(|| Some(cluster.pods("worker")).filter(|after| after.len() == 1 && *after != before));
+    let after = after.unwrap_or_else(|| panic!("no other worker: {}", cluster.report()));
     cluster.wait_alive(&after);
     // Ray has written the dead one off, and its autoscaler let the new one be.
     cluster.wait_settled(1);

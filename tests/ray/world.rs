@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,13 +20,28 @@ use crate::support::webhook::Webhook;
 
 pub(crate) const NAMESPACE: &str = "scaled";
 /// Far more than any step takes on two busy cores.
-pub(crate) const SOON: Duration = Duration::from_mins(1);
+pub(crate) const SOON: Duration = Duration::from_mins(2);
 /// So short that a worker is idle for long enough soon after the demand has gone.
 const IDLE_SECONDS: u32 = 5;
+/// Between two looks: kubectl without a pause would take a processor from Ray.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Looks again and again, not too often, for as long as [`SOON`].
+pub(crate) fn look<T>(mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    wait_for(SOON, || {
+        let found = probe();
+        if found.is_none() {
+            thread::sleep(PAUSE);
+        }
+        found
+    })
+}
 
 pub(crate) struct World {
     pub(crate) plane: ControlPlane,
     pub(crate) lab: RayLab,
+    /// The kubeconfig of the controller's account.
+    pub(crate) account: PathBuf,
     audit_log: PathBuf,
     webhook: Webhook,
     controller: Controller,
@@ -46,13 +62,12 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     plane.kubectl(&["create", "-f", definition]).ok();
     let webhook = Webhook::start(&plane, &["--node-manager", "raywarden"]);
     webhook.register(&plane);
-    let mut controller = Controller::everywhere(
-        &account(&plane),
-        &["--joined-within", "5s", "--report-interval", "3s"],
-    );
+    let account = account(&plane);
+    let mut controller =
+        Controller::everywhere(&account, &["--joined-within", "5s", "--report-interval", "3s"]);
     controller.wait_leads();
     let lab = RayLab::start(&plane, NAMESPACE);
-    World { plane, lab, audit_log, webhook, controller }
+    World { plane, lab, account, audit_log, webhook, controller }
 });
 
 /// One write that the API server has taken.
@@ -107,7 +122,7 @@ impl Cluster {
         let watch = ["get", "raycluster", name, "-n", NAMESPACE, "--watch", "-o", "json"];
         let watch = Process::start(plane.kubectl_command("admin", &watch));
         let mut cluster = Self { name: name.to_owned(), head: String::new(), watch };
-        let head = wait_for(SOON, || cluster.pods("head").into_iter().next());
+        let head = look(|| cluster.pods("head").into_iter().next());
         cluster.head = head.unwrap_or_else(|| panic!("no head: {}", cluster.report()));
         let workers = cluster.wait_workers(1);
         cluster.wait_alive(&workers);
@@ -133,7 +148,7 @@ impl Cluster {
     /// Waits until the spec asks for this many workers and exactly those are there; their names.
     #[track_caller]
     pub(crate) fn wait_workers(&self, count: usize) -> BTreeSet<String> {
-        let found = wait_for(SOON, || {
+        let found = look(|| {
             let asked = self.stored()["spec"]["workerGroupSpecs"][0]["replicas"] == count;
             Some(self.pods("worker")).filter(|workers| asked && workers.len() == count)
         });
@@ -151,7 +166,7 @@ impl Cluster {
     /// Waits until Ray knows the head and this many workers as ALIVE, and the status says so.
     #[track_caller]
     pub(crate) fn wait_settled(&self, workers: usize) {
-        let settled = wait_for(SOON, || {
+        let settled = look(|| {
             let status = &self.stored()["status"];
             let ready = status["state"] == "ready" && status["availableWorkerReplicas"] == workers;
             (ready && WORLD.lab.alive(&self.head).len() == workers + 1).then_some(())
@@ -195,9 +210,8 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn end(self) {
         WORLD.plane.kubectl(&["delete", "raycluster", &self.name, "-n", NAMESPACE]).ok();
-        let gone = wait_for(SOON, || {
-            (self.pods("head").is_empty() && self.pods("worker").is_empty()).then_some(())
-        });
+        let gone =
+            look(|| (self.pods("head").is_empty() && self.pods("worker").is_empty()).then_some(()));
         assert!(gone.is_some(), "Pods outlive their cluster: {}", self.report());
     }
 
