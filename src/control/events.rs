@@ -1,6 +1,7 @@
 //! Events on RayClusters, through `events.k8s.io`.
 //!
-//! One Event per kind of step and round, not one per Pod. What cannot be told is logged and forgotten:
+//! One Event per kind of step and round, not one per Pod; what a cluster needs besides its Pods is told
+//! with them, where it is made in the same round. What cannot be told is logged and forgotten:
 //! an Event is never a reason to stop.
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -13,6 +14,12 @@ use crate::plan::status::Outcome;
 
 /// The most names that one Event lists.
 const MOST_NAMES: usize = 10;
+
+const OBJECTS: &str = "CreatedObjects";
+const PODS: &str = "CreatedPods";
+
+/// A reason, a verb, and what was done so.
+type Told = (&'static str, &'static str, Vec<String>);
 
 /// Tells what was done.
 pub(super) struct Recorder {
@@ -52,7 +59,7 @@ fn reference(cluster: &Value) -> ObjectReference {
 }
 
 fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Event> {
-    let mut by_reason: Vec<(&'static str, &'static str, Vec<String>)> = Vec::new();
+    let mut by_reason: Vec<Told> = Vec::new();
     let mut events = Vec::new();
     for action in written {
         let name = |object: &Value| {
@@ -61,13 +68,13 @@ fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Event> {
         let (reason, verb, what) = match action {
             Action::Create(object) => {
                 let kind = object.get("kind").and_then(Value::as_str).unwrap_or("");
-                ("CreatedObjects", "created", format!("{kind} {}", name(object)))
+                (OBJECTS, "created", format!("{kind} {}", name(object)))
             }
             Action::Mend(object) => ("MendedObject", "mended", name(object)),
             Action::Remove { name, .. } => {
                 ("ReplacedObject", "removed, to be made anew:", name.clone())
             }
-            Action::CreatePod(pod) => ("CreatedPods", "created Pods", name(pod)),
+            Action::CreatePod(pod) => (PODS, "created Pods", name(pod)),
             Action::DeletePod { name, why, .. } => {
                 ("DeletedPods", "deleted Pods", format!("{name} ({})", why.as_str()))
             }
@@ -83,6 +90,7 @@ fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Event> {
             None => by_reason.push((reason, verb, vec![what])),
         }
     }
+    with_their_pods(&mut by_reason);
     events.extend(
         by_reason
             .into_iter()
@@ -97,6 +105,18 @@ fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Event> {
         events.push(event(EventType::Warning, "NameTaken", &note));
     }
     events
+}
+
+/// Objects that were made in the same round as Pods are told with them, after them.
+fn with_their_pods(told: &mut Vec<Told>) {
+    if !told.iter().any(|(reason, ..)| *reason == PODS) {
+        return;
+    }
+    let Some(at) = told.iter().position(|(reason, ..)| *reason == OBJECTS) else { return };
+    let (.., objects) = told.remove(at);
+    if let Some((.., names)) = told.iter_mut().find(|(reason, ..)| *reason == PODS) {
+        names.extend(objects);
+    }
 }
 
 fn listed(verb: &str, names: &[String]) -> String {
@@ -115,5 +135,27 @@ fn event(type_: EventType, reason: &str, note: &str) -> Event {
         note: Some(note),
         action: "Reconcile".to_owned(),
         secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_in_one_round_is_one_event_and_pods_come_first() {
+        let object = |kind: &str, name: &str| json!({"kind": kind, "metadata": {"name": name}});
+        let role = Action::Create(object("Role", "lab"));
+        let head = Action::CreatePod(object("Pod", "lab-head"));
+        let notes = |written: &[&Action]| -> Vec<(String, Option<String>)> {
+            let events = worded(written, &Outcome::default());
+            events.into_iter().map(|event| (event.reason, event.note)).collect()
+        };
+        let told = |reason: &str, note: &str| vec![(reason.to_owned(), Some(note.to_owned()))];
+        assert_eq!(notes(&[&role, &head]), told(PODS, "created Pods lab-head, Role lab"));
+        assert_eq!(notes(&[&role]), told(OBJECTS, "created Role lab"));
+        assert_eq!(notes(&[&head]), told(PODS, "created Pods lab-head"));
     }
 }
