@@ -31,6 +31,8 @@ WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION")
 # Answered and never stored.
 REVIEWS = ("selfsubjectaccessreviews", "subjectaccessreviews", "tokenreviews")
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+VERSION = re.compile(rb'"resourceVersion":"(\d+)"')
+OVER = threading.Event()
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,6 +40,7 @@ class Api:
     """One connection of an admin, for one thread."""
 
     def __init__(self, told):
+        self.told = told
         host, port = told["server"].removeprefix("https://").split(":")
         context = ssl.create_default_context(cafile=told["ca"])
         self.connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
@@ -53,12 +56,21 @@ class Api:
         return data
 
     def watch(self, path, each):
-        """Hands every line over till the connection ends."""
-        self.connection.timeout = None
-        self.connection.request("GET", path, headers={**self.headers, "Accept": METADATA})
-        answer = self.connection.getresponse()
-        while line := answer.readline():
-            each(line)
+        """Hands every line over; goes on where the API server cut off a watcher that was too slow."""
+        version = json.loads(self.call("GET", f"{path}?limit=1"))["metadata"]["resourceVersion"]
+        while True:
+            connection = Api(self.told).connection
+            connection.timeout = None
+            query = f"?watch=1&timeoutSeconds=7200&resourceVersion={version}"
+            connection.request("GET", path + query, headers={**self.headers, "Accept": METADATA})
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise RuntimeError(f"watch {path}: {answer.status} {answer.read()[:300]}")
+            while line := answer.readline():
+                if line.startswith(b'{"type":"ERROR"'):
+                    raise RuntimeError(f"watch {path}: {line[:300]}")
+                each(line)
+                version = VERSION.search(line).group(1).decode()
 
 
 class Kubelets:
@@ -68,7 +80,7 @@ class Kubelets:
         self.todo, self.came, self.marked = queue.SimpleQueue(), {}, 0
         self.news = threading.Condition()
         self.told = told
-        in_background(lambda: Api(told).watch("/api/v1/pods?watch=1&timeoutSeconds=7200", self.see))
+        in_background(lambda: Api(told).watch("/api/v1/pods", self.see))
         for _ in range(threads):
             in_background(self.mark)
 
@@ -117,8 +129,7 @@ class Versions:
 
     def __init__(self, told):
         self.count, self.last = 0, time.monotonic()
-        path = "/apis/ray.io/v1/rayclusters?watch=1&timeoutSeconds=7200"
-        in_background(lambda: Api(told).watch(path, self.see))
+        in_background(lambda: Api(told).watch("/apis/ray.io/v1/rayclusters", self.see))
 
     def see(self, line):
         if line.startswith(b'{"type":"MODIFIED"'):
@@ -131,6 +142,8 @@ def in_background(work):
         try:
             work()
         except BaseException as error:  # a bench that goes on without its kubelets measures nothing
+            if OVER.is_set():
+                return
             print(f"a thread of the bench failed: {error!r}", file=sys.stderr, flush=True)
             os._exit(1)
 
@@ -254,6 +267,8 @@ class Bench:
             "clusters_applied_after_seconds": round(applied, 2),
             "seconds": round(seconds, 2),
             "pods_per_second": round(wanted / seconds, 1),
+            "cpu_ms_per_pod_of_all_together": round(1000 * sum(until_pods.values()) / wanted, 1),
+            "load_in_the_end": round(os.getloadavg()[0], 2),
             "last_status_after_seconds": round(quiet, 2),
             "cpu_seconds_until_all_pods": until_pods,
             "cpu_seconds_until_quiet": self.spent(spent),
@@ -315,6 +330,7 @@ class Bench:
         }
 
     def stop(self):
+        OVER.set()
         self.controller.terminate()
         self.controller.wait(timeout=20)
         self.plane.stop()
@@ -346,14 +362,17 @@ def main():
     parser.add_argument("--clusters", type=int, default=1000)
     parser.add_argument("--steady", type=int, default=600, metavar="SECONDS")
     parser.add_argument("--kubelets", type=int, default=4, metavar="THREADS")
+    parser.add_argument("--note", default="", metavar="TEXT", help="what else is to be known of the machine")
     parser.add_argument("--log", metavar="FILE", help="where the controller's log goes")
     options = parser.parse_args()
+    sys.setswitchinterval(0.001)  # the watches are not to wait for the threads that write
     load = os.getloadavg()[0]
     result = {
         "date": datetime.date.today().isoformat(),
         "what": f"{options.clusters} RayClusters of a head and {WORKERS} workers, autoscaling on, "
         f"{len(NAMESPACES)} namespaces; API server, etcd, controller, creators and the stand-in for kubelets on "
         f"{os.cpu_count()} cores",
+        "note": options.note,
         "load_before": round(load, 2),
     }
     with tempfile.TemporaryDirectory() as work:
