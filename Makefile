@@ -4,7 +4,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 
-.PHONY: demo test lint fuzz generate golden bench bench-admission bench-cli clean help
+.PHONY: demo test lint fuzz generate golden bench bench-admission bench-cli bench-controller clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -43,6 +43,10 @@ bench-admission: ## the webhook's own time in the API server, beside a floor
 bench-cli: ## start to answer, a thousand manifests, resident memory
 	$(CARGO) build --release
 	tests/bench/cli.py --bin target/release/raywarden --out benches/cli.json
+
+bench-controller: ## a thousand clusters at once on a real API server, then peace (13 minutes)
+	$(CARGO) build --release
+	tests/bench/controller.py --bin target/release/raywarden --out benches/controller.json
 
 clean: ## what cargo built; the control plane's cache stays
 	$(CARGO) clean

@@ -77,7 +77,7 @@ impl Hands<'_> {
         let object: DynamicObject =
             serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
         match self.api(kind).create(&parameters, &object).await {
-            Ok(made) => Ok(Some(resources::json(&made))),
+            Ok(made) => Ok(Some(resources::into_json(made))),
             Err(kube::Error::Api(status)) if is_there(&status) => Ok(None),
             Err(error) => Err(error),
         }
@@ -90,7 +90,7 @@ impl Hands<'_> {
             return Ok(Done::Written);
         }
         let Some(found) = self.api(kind).get_opt(name).await? else { return Ok(Done::Outdated) };
-        let found = resources::json(&found);
+        let found = resources::into_json(found);
         match step::step(object.clone(), std::slice::from_ref(&found), self.uid) {
             None => {
                 self.index.made_object(self.key, kind, name, slim(found, kind));
@@ -107,7 +107,7 @@ impl Hands<'_> {
         let (kind, name) = (text(object, "/kind"), text(object, "/metadata/name"));
         let parameters = PatchParams::apply(MANAGER).force();
         let mended = self.api(kind).patch(name, &parameters, &Patch::Apply(object)).await?;
-        self.index.show_object(self.key, kind, name, slim(resources::json(&mended), kind));
+        self.index.show_object(self.key, kind, name, slim(resources::into_json(mended), kind));
         Ok(Done::Written)
     }
 
@@ -134,7 +134,7 @@ impl Hands<'_> {
             return Ok(Done::Written);
         }
         let Some(found) = self.api("Pod").get_opt(name).await? else { return Ok(Done::Outdated) };
-        let found = resources::json(&found);
+        let found = resources::into_json(found);
         if controller_uid(&found) == Some(self.uid) {
             self.index.made_pod(self.key, Pod::read(&found));
             return Ok(Done::Already);

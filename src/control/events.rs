@@ -1,8 +1,9 @@
 //! Events on RayClusters, through `events.k8s.io`.
 //!
-//! One Event per kind of step and round, not one per Pod. The same words about the same cluster are one
-//! Event that counts; other words are another one. What cannot be told is logged and forgotten: an
-//! Event is never a reason to stop.
+//! One Event per kind of step and round, not one per Pod; what a cluster needs besides its Pods is told
+//! with them, where it is made in the same round. The same words about the same cluster are one Event
+//! that counts; other words are another one. What cannot be told is logged and forgotten: an Event is
+//! never a reason to stop.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -26,6 +27,12 @@ const MOST_NAMES: usize = 10;
 
 /// For how long it is known how often an Event was told.
 const KNOWN_FOR: Duration = Duration::from_mins(6);
+
+const OBJECTS: &str = "CreatedObjects";
+const PODS: &str = "CreatedPods";
+
+/// A reason, a verb, and what was done so.
+type Told = (&'static str, &'static str, Vec<String>);
 
 /// Tells what was done.
 pub(super) struct Recorder {
@@ -134,7 +141,7 @@ fn reference(cluster: &Value) -> ObjectReference {
 }
 
 fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Words> {
-    let mut by_reason: Vec<(&'static str, &'static str, Vec<String>)> = Vec::new();
+    let mut by_reason: Vec<Told> = Vec::new();
     let mut events = Vec::new();
     for action in written {
         let name = |object: &Value| {
@@ -143,13 +150,13 @@ fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Words> {
         let (reason, verb, what) = match action {
             Action::Create(object) => {
                 let kind = object.get("kind").and_then(Value::as_str).unwrap_or("");
-                ("CreatedObjects", "created", format!("{kind} {}", name(object)))
+                (OBJECTS, "created", format!("{kind} {}", name(object)))
             }
             Action::Mend(object) => ("MendedObject", "mended", name(object)),
             Action::Remove { name, .. } => {
                 ("ReplacedObject", "removed, to be made anew:", name.clone())
             }
-            Action::CreatePod(pod) => ("CreatedPods", "created Pods", name(pod)),
+            Action::CreatePod(pod) => (PODS, "created Pods", name(pod)),
             Action::DeletePod { name, why, .. } => {
                 ("DeletedPods", "deleted Pods", format!("{name} ({})", why.as_str()))
             }
@@ -165,6 +172,7 @@ fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Words> {
             None => by_reason.push((reason, verb, vec![what])),
         }
     }
+    with_their_pods(&mut by_reason);
     events.extend(
         by_reason
             .into_iter()
@@ -181,6 +189,18 @@ fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Words> {
     events
 }
 
+/// Objects that were made in the same round as Pods are told with them, after them.
+fn with_their_pods(told: &mut Vec<Told>) {
+    if !told.iter().any(|(reason, ..)| *reason == PODS) {
+        return;
+    }
+    let Some(at) = told.iter().position(|(reason, ..)| *reason == OBJECTS) else { return };
+    let (.., objects) = told.remove(at);
+    if let Some((.., names)) = told.iter_mut().find(|(reason, ..)| *reason == PODS) {
+        names.extend(objects);
+    }
+}
+
 fn listed(verb: &str, names: &[String]) -> String {
     let shown = names.iter().take(MOST_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = names.len().saturating_sub(MOST_NAMES);
@@ -191,4 +211,26 @@ fn listed(verb: &str, names: &[String]) -> String {
 fn words(warns: bool, reason: &'static str, note: &str) -> Words {
     // The API server takes no more.
     Words { warns, reason, note: note.chars().take(1024).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_in_one_round_is_one_event_and_pods_come_first() {
+        let object = |kind: &str, name: &str| json!({"kind": kind, "metadata": {"name": name}});
+        let role = Action::Create(object("Role", "lab"));
+        let head = Action::CreatePod(object("Pod", "lab-head"));
+        let notes = |written: &[&Action]| -> Vec<(String, String)> {
+            let told = worded(written, &Outcome::default());
+            told.into_iter().map(|words| (words.reason.to_owned(), words.note)).collect()
+        };
+        let told = |reason: &str, note: &str| vec![(reason.to_owned(), note.to_owned())];
+        assert_eq!(notes(&[&role, &head]), told(PODS, "created Pods lab-head, Role lab"));
+        assert_eq!(notes(&[&role]), told(OBJECTS, "created Role lab"));
+        assert_eq!(notes(&[&head]), told(PODS, "created Pods lab-head"));
+    }
 }

@@ -50,6 +50,7 @@ struct Entry {
     uid: String,
     waits: Option<Wait>,
     status: Option<(u64, Value)>,
+    status_written: Option<Instant>,
 }
 
 /// How long a cluster waits after failures.
@@ -147,16 +148,22 @@ impl Index {
         !std::mem::replace(&mut memory.namespace_ends, true)
     }
 
-    /// A Pod is as it is shown.
-    pub(super) fn show_pod(&self, key: &Key, pod: Pod) {
-        self.touch(key);
+    /// A Pod is as it is shown; whether that is news.
+    pub(super) fn show_pod(&self, key: &Key, pod: Pod) -> bool {
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
-        entry.made.remove(&pod.name);
+        let made = entry.made.remove(&pod.name).map(|(made, _)| made);
+        if entry.pods.get(&pod.name).or(made.as_ref()) == Some(&pod) {
+            entry.pods.insert(pod.name.clone(), pod);
+            return false;
+        }
         if pod.terminating {
             retire(&mut entry.memory, &pod);
         }
         entry.pods.insert(pod.name.clone(), pod);
+        drop(entries);
+        self.touch(key);
+        true
     }
 
     /// A Pod is gone.
@@ -180,11 +187,16 @@ impl Index {
         names.collect()
     }
 
-    /// An object is as it is shown.
-    pub(super) fn show_object(&self, key: &Key, kind: &str, name: &str, object: Value) {
+    /// An object is as it is shown; whether that is news.
+    pub(super) fn show_object(&self, key: &Key, kind: &str, name: &str, object: Value) -> bool {
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
-        entry.objects.insert((kind.to_owned(), name.to_owned()), object);
+        let place = (kind.to_owned(), name.to_owned());
+        if entry.objects.get(&place) == Some(&object) {
+            return false;
+        }
+        entry.objects.insert(place, object);
+        true
     }
 
     /// An object was just made; what a watch has shown meanwhile is newer.
@@ -239,6 +251,7 @@ impl Index {
             entry.memory = Memory::default();
             entry.waits = None;
             entry.status = None;
+            entry.status_written = None;
         }
         // What no watch has ever shown may have come and gone.
         for (pod, _) in entry.made.values().filter(|(_, until)| *until <= now) {
@@ -293,7 +306,16 @@ impl Index {
 
     /// The status that was written last, and its resource version.
     pub(super) fn wrote_status(&self, key: &Key, version: u64, status: Value) {
-        self.entries().entry(key.clone()).or_default().status = Some((version, status));
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.status = Some((version, status));
+        entry.status_written = Some(Instant::now());
+    }
+
+    /// What is left of a pause of this length since the status was written last.
+    pub(super) fn pause_left(&self, key: &Key, pause: Duration) -> Option<Duration> {
+        let written = self.entries().get(key)?.status_written?;
+        pause.checked_sub(written.elapsed()).filter(|left| !left.is_zero())
     }
 
     /// The status that was written last, where it is newer than `version`.
@@ -342,7 +364,46 @@ fn retire(memory: &mut Memory, pod: &Pod) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn key() -> Key {
+        Key { namespace: "lab".to_owned(), name: "one".to_owned() }
+    }
+
+    fn pod(phase: &str) -> Pod {
+        let metadata = json!({"name": "one-head-0", "uid": "p"});
+        Pod::read(&json!({"metadata": metadata, "status": {"phase": phase}}))
+    }
+
+    #[test]
+    fn the_echo_of_a_write_is_no_news() {
+        let index = Index::default();
+        index.made_pod(&key(), pod("Pending"));
+        assert!(!index.show_pod(&key(), pod("Pending")));
+        assert_eq!(index.moment(&key(), "u").pods.len(), 1);
+        assert!(index.show_pod(&key(), pod("Running")));
+        assert!(!index.show_pod(&key(), pod("Running")));
+        index.drop_pod(&key(), "one-head-0");
+        assert!(index.show_pod(&key(), pod("Running")));
+
+        index.made_object(&key(), "Service", "s", json!({"a": 1}));
+        assert!(!index.show_object(&key(), "Service", "s", json!({"a": 1})));
+        assert!(index.show_object(&key(), "Service", "s", json!({"a": 2})));
+    }
+
+    #[test]
+    fn a_pause_begins_with_a_write_of_the_same_cluster() {
+        let (index, pause) = (Index::default(), Duration::from_mins(1));
+        index.moment(&key(), "u");
+        assert_eq!(index.pause_left(&key(), pause), None);
+        index.wrote_status(&key(), 7, Value::Null);
+        assert!(index.pause_left(&key(), pause).is_some_and(|left| left <= pause));
+        assert_eq!(index.pause_left(&key(), Duration::ZERO), None);
+        index.moment(&key(), "another");
+        assert_eq!(index.pause_left(&key(), pause), None);
+    }
 
     #[test]
     fn waits_double_up_to_the_longest_and_events_in_between_lengthen_none() {

@@ -24,6 +24,9 @@ use crate::plan::{self, Action, Observed, Plan, Subject, Terms, nodes, stale};
 /// After this time it is looked again whether another manager is still at work.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
+/// For how long a change of the status that may wait waits after the last one.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What a round needs.
 pub(super) struct Context {
     pub(super) client: Client,
@@ -147,14 +150,15 @@ impl Round<'_> {
             plan::cluster(&observed, terms, &secret())
         };
         self.heed_evidence(&mut plan).await?;
-        let (outcome, trouble) = self.carry_out(&plan).await;
         if plan.actions.iter().any(Action::is_about_pods) {
             // By then no write counts as done any more that no watch has shown.
             let shown = EXPECTED_FOR + Duration::from_secs(1);
             plan.again = Some(plan.again.map_or(shown, |earlier| earlier.min(shown)));
         }
-        self.write_status(&plan, &outcome).await?;
-        match (trouble, plan.again) {
+        let (written, outcome, trouble) = self.carry_out(&plan).await;
+        let status = self.write_status(&plan, &outcome).await;
+        self.tell(&plan, &written, &outcome).await;
+        match (trouble, plan.again.into_iter().chain(status?).min()) {
             (Some(trouble), _) => Err(trouble),
             (None, Some(wait)) => Ok(Next::requeue(wait)),
             (None, None) => Ok(Next::await_change()),
@@ -186,7 +190,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    async fn carry_out(&self, plan: &Plan) -> (Outcome, Option<Trouble>) {
+    async fn carry_out<'p>(&self, plan: &'p Plan) -> (Vec<&'p Action>, Outcome, Option<Trouble>) {
         let Self { context, key, uid, .. } = *self;
         let hands = Hands { client: &context.client, index: &context.index, key, uid };
         let mut outcome = Outcome::default();
@@ -214,10 +218,13 @@ impl Round<'_> {
         if written.iter().any(|action| action.is_about_pods()) {
             context.index.succeeded(key);
         }
+        (written, outcome, trouble)
+    }
+
+    async fn tell(&self, plan: &Plan, written: &[&Action], outcome: &Outcome) {
         let told = plan.actions.iter().filter(|action| matches!(action, Action::Tell { .. }));
-        written.extend(told);
-        context.events.tell(self.stored, &written, &outcome).await;
-        (outcome, trouble)
+        let all: Vec<&Action> = written.iter().copied().chain(told).collect();
+        self.context.events.tell(self.stored, &all, outcome).await;
     }
 
     /// What a refusal means, and whether it is worth another try.
@@ -247,27 +254,38 @@ impl Round<'_> {
         Some(if status.code == 403 { Trouble::Refused(message.clone()) } else { api(error) })
     }
 
-    async fn write_status(&self, plan: &Plan, outcome: &Outcome) -> Result<(), Trouble> {
+    /// Writes the status where it changed; for how long that waits, where it may and does.
+    async fn write_status(
+        &self,
+        plan: &Plan,
+        outcome: &Outcome,
+    ) -> Result<Option<Duration>, Trouble> {
         let moment = self.context.index.moment(self.key, self.uid);
         let observed = self.observed(&moment);
         let Some(subject) = Subject::of(self.stored).filter(|subject| !subject.is_leaving()) else {
-            return Ok(());
+            return Ok(None);
         };
         if crate::dialect::kuberay::managed_elsewhere(&subject.view) || !self.context.leader.leads()
         {
-            return Ok(());
+            return Ok(None);
+        }
+        let Some(patch) = status::patch(&subject, &observed, plan, outcome) else {
+            return Ok(None);
+        };
+        let pause = self.context.index.pause_left(self.key, PAUSE);
+        if pause.is_some() && status::may_wait(plan, outcome) {
+            return Ok(pause);
         }
         for condition in status::news(&subject, plan, outcome) {
             self.context.events.warn(self.stored, condition.kind, &condition.message).await;
         }
-        let Some(patch) = status::patch(&subject, &observed, plan, outcome) else { return Ok(()) };
         match apply::status(&self.context.client, self.key, &patch).await {
             Ok((version, status)) => {
                 self.context.index.wrote_status(self.key, version, status);
-                Ok(())
+                Ok(None)
             }
             // It was deleted meanwhile.
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
             // Another manager wrote it meanwhile; its write comes as an event.
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Err(Trouble::NotYet("the status changed meanwhile"))

@@ -38,6 +38,22 @@ pub(super) fn api(client: &Client, kind: &str, namespace: &str) -> Api<DynamicOb
     Api::namespaced_with(client.clone(), namespace, &of(kind))
 }
 
+/// The object as JSON but for the bookkeeping of managers, which nobody here reads. Nothing is copied.
+pub(super) fn into_json(mut object: DynamicObject) -> Value {
+    object.metadata.managed_fields = None;
+    let metadata = serde_json::to_value(object.metadata).unwrap_or(Value::Null);
+    let mut json = match object.data {
+        Value::Object(data) => data,
+        _ => serde_json::Map::new(),
+    };
+    json.insert("metadata".to_owned(), metadata);
+    if let Some(types) = object.types {
+        json.insert("apiVersion".to_owned(), Value::String(types.api_version));
+        json.insert("kind".to_owned(), Value::String(types.kind));
+    }
+    Value::Object(json)
+}
+
 /// The whole object as JSON.
 pub(super) fn json(object: &DynamicObject) -> Value {
     serde_json::to_value(object).unwrap_or(Value::Null)

@@ -1,6 +1,6 @@
 //! Watches: RayClusters, Ray Pods, and the objects that we make.
 //!
-//! Each event goes into the [`Index`] and queues its cluster. Only Pods that are Ray nodes and objects
+//! Each event goes into the [`Index`] and queues its cluster where it is news: not the echo of our own write. Only Pods that are Ray nodes and objects
 //! that bear our label are listed; of Secrets only the metadata. A watch that breaks begins anew, with
 //! growing pauses.
 
@@ -68,7 +68,7 @@ pub(super) fn start(
         } else {
             let api = Api::<DynamicObject>::all_with(client.clone(), &resources::of(kind));
             let objects = watcher(api, ours.clone()).default_backoff();
-            let objects = objects.map_ok(|event| mapped(event, |object| resources::json(&object)));
+            let objects = objects.map_ok(|event| mapped(event, resources::into_json));
             run(Box::pin(watch_objects(kind, objects, index, queue)));
         }
     }
@@ -159,8 +159,9 @@ async fn watch_pods(
                 if let Some(listed) = &mut listed {
                     listed.insert((key.clone(), object.name_any()));
                 }
-                index.show_pod(&key, Pod::read(&resources::json(&object)));
-                enqueue(&queue, &key);
+                if index.show_pod(&key, Pod::read(&resources::into_json(object))) {
+                    enqueue(&queue, &key);
+                }
             }
             Ok(Event::Delete(object)) => {
                 let Some(key) = key_of(&object) else { continue };
@@ -209,8 +210,9 @@ async fn watch_objects(
                 if let Some(listed) = &mut listed {
                     listed.insert((key.clone(), name.clone()));
                 }
-                index.show_object(&key, kind, &name, slim(object, kind));
-                enqueue(&queue, &key);
+                if index.show_object(&key, kind, &name, slim(object, kind)) {
+                    enqueue(&queue, &key);
+                }
             }
             Ok(Event::Delete(object)) => {
                 let Some(key) = owner(&object) else { continue };

@@ -57,6 +57,13 @@ pub struct Outcome {
     pub missing_account: Option<String>,
 }
 
+/// Whether a change may wait a moment for those that are about to follow, such as when the Pods of a
+/// cluster become ready one after the other: nothing was done in this round, and nothing went wrong.
+/// What was done is told at once, because names of later Pods depend on it.
+pub fn may_wait(plan: &Plan, outcome: &Outcome) -> bool {
+    plan.stage == Stage::Runs && plan.actions.is_empty() && *outcome == Outcome::default()
+}
+
 /// The change of the status; `None` where there is none.
 pub fn patch(
     subject: &Subject<'_>,
@@ -343,5 +350,22 @@ fn head_ready(subject: &Subject<'_>, observed: &Observed<'_>) -> Condition {
         None => {
             Condition::fails(HEAD_POD_READY, "ContainersNotReady", "the head Pod is not ready yet")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_change_that_nobody_did_and_nothing_hangs_on_may_wait() {
+        let (calm, well) = (Plan::default(), Outcome::default());
+        assert!(may_wait(&calm, &well));
+        let made = Plan { actions: vec![Action::CreatePod(json!({}))], ..Plan::default() };
+        assert!(!may_wait(&made, &well));
+        let suspends = Plan { stage: Stage::Begins, ..Plan::default() };
+        assert!(!may_wait(&suspends, &well));
+        let conflicts = vec![("Service".to_owned(), "lab".to_owned())];
+        assert!(!may_wait(&calm, &Outcome { conflicts, ..Outcome::default() }));
     }
 }
