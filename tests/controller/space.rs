@@ -12,7 +12,7 @@ use super::support::wait::{wait_for, wait_until};
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// How long it is watched that nothing more happens.
-pub(crate) const MOMENT: Duration = Duration::from_millis(1500);
+pub(crate) const MOMENT: Duration = Duration::from_secs(1);
 
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
