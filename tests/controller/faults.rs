@@ -14,7 +14,7 @@ use super::support::controller::{Controller, new_lease};
 use super::support::wait::{wait_for, wait_until};
 
 /// Runs that die at the same time.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 3;
 
 /// How many Pods were made, and how many deleted, by controllers.
 fn made_and_deleted(space: &Space) -> (usize, usize) {

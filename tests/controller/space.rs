@@ -9,7 +9,7 @@ use super::support::controller::Controller;
 use super::support::wait::{wait_for, wait_until};
 
 /// How long anything may take that the controller does at once.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(40);
 
 /// How long it is watched that nothing more happens.
 pub(crate) const MOMENT: Duration = Duration::from_secs(1);
