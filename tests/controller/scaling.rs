@@ -45,6 +45,9 @@ fn scaled_down_without_autoscaling_it_loses_first_what_helps_least() {
     space.run_all("lab");
     space.run(&all[2], false);
     let named = all[4].clone();
+    wait_until(SOON, "all of that is known", || {
+        (space.cluster("lab")["status"]["readyWorkerReplicas"] == 4).then_some(())
+    });
 
     space.json_patch(
         "lab",

@@ -9,10 +9,10 @@ use super::support::controller::Controller;
 use super::support::wait::{wait_for, wait_until};
 
 /// How long anything may take that the controller does at once.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(40);
 
 /// How long it is watched that nothing more happens.
-pub(crate) const MOMENT: Duration = Duration::from_millis(1500);
+pub(crate) const MOMENT: Duration = Duration::from_secs(1);
 
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";

@@ -14,7 +14,7 @@ use super::process::Process;
 use super::wait::{free_port, wait_until};
 use super::webhook::raywarden;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A controller that runs for as long as the value lives.
 #[derive(Debug)]
