@@ -153,7 +153,8 @@ def in_background(work):
 def counters(api):
     """Writes that were answered well: count by (verb, resource)."""
     found = collections.Counter()
-    text = api.call("GET", "/metrics", accept="text/plain").decode()
+    # A connection of its own: the API server closes one that was idle for minutes.
+    text = Api(api.told).call("GET", "/metrics", accept="text/plain").decode()
     for labels, value in re.findall(r"^apiserver_request_total\{([^}]*)\} (\S+)", text, re.M):
         label = dict(re.findall(r'(\w+)="([^"]*)"', labels))
         resource = "/".join(filter(None, (label["resource"], label["subresource"])))
