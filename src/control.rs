@@ -16,6 +16,7 @@ pub mod rights;
 mod watch;
 
 pub use self::reports::ReportOptions;
+pub use self::resources::raycluster;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,10 +176,8 @@ async fn queue_all_on_election(
         if *state.borrow_and_update() {
             tracing::info!("elected: looking at every cluster");
             index.forget_floors();
-            let rayclusters = resources::raycluster();
             for object in store.state() {
-                let _ =
-                    queue.unbounded_send(ObjectRef::from_obj_with(&*object, rayclusters.clone()));
+                watch::enqueue(&queue, &index::Key::of(&object));
             }
         }
     }

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::condition::Condition;
 use self::lifecycle::Stage;
@@ -213,6 +213,11 @@ impl<'a> Subject<'a> {
         build::Plot { cluster: view, namespace, uid, domain: &terms.domain }
     }
 
+    /// The operation that holds a JSON patch to this very cluster.
+    fn tests_uid(&self) -> Value {
+        json!({"op": "test", "path": "/metadata/uid", "value": self.uid})
+    }
+
     /// Whether it is on its way out.
     pub fn is_leaving(&self) -> bool {
         self.view.metadata.get("deletionTimestamp").is_some_and(|it| !it.is_null())
@@ -225,8 +230,8 @@ pub fn foreign_pod<'a>(subject: &Subject<'_>, pods: &'a [Pod]) -> Option<&'a Pod
     if subject.view.annotation(ADOPT) == Some("true") {
         return None;
     }
-    let is_node = |pod: &&Pod| pod.belongs_to(subject.uid) && pod.node_type != pod::NodeType::Other;
-    pods.iter().filter(is_node).find(|pod| pod.created_by != pod::OURSELVES)
+    let mut nodes = pods.iter().filter(|pod| pod.is_node_of(subject.uid));
+    nodes.find(|pod| pod.created_by != pod::OURSELVES)
 }
 
 /// The annotation by which a user lets us adopt the Pods of another node manager.

@@ -75,16 +75,7 @@ fn with_rights(name: &str, rules: &str) -> std::path::PathBuf {
          name: {name}}}, subjects: [{{kind: ServiceAccount, name: {name}, namespace: default}}]}}\n"
     ));
     let token = plane.kubectl(&["create", "token", name]).ok();
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "only",
-        "clusters": [{"name": "c", "cluster": {
-            "server": plane.server(), "certificate-authority": plane.ca()}}],
-        "users": [{"name": "u", "user": {"token": token.trim()}}],
-        "contexts": [{"name": "only", "context": {"cluster": "c", "user": "u"}}],
-    });
-    let path = plane.dir().join(format!("{name}.kubeconfig"));
-    std::fs::write(&path, config.to_string()).expect("a kubeconfig can be written");
-    path
+    plane.write_kubeconfig(name, token.trim())
 }
 
 #[test]

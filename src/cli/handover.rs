@@ -7,16 +7,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use kube::api::{
-    Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
 use super::output::{self, print};
 use super::trouble::{self, Asked};
 use super::{Verdict, context};
-use crate::dialect::{RAY, versions};
+use crate::control::raycluster;
+use crate::dialect::RAY;
 use crate::model::NodeManager;
 use crate::plan::handover;
 
@@ -105,9 +104,7 @@ async fn hand_over(args: &HandoverArgs) -> anyhow::Result<Verdict> {
     let server = config.cluster_url.to_string();
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("failed to make a client")?;
-    let version = versions(RAY).first().copied().unwrap_or("v1");
-    let kind = GroupVersionKind::gvk(RAY, version, "RayCluster");
-    let resource = ApiResource::from_gvk_with_plural(&kind, "rayclusters");
+    let resource = raycluster();
     let clusters = if args.all {
         let api: Api<DynamicObject> = match &args.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),

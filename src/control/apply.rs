@@ -72,11 +72,9 @@ impl Hands<'_> {
     }
 
     async fn post(&self, kind: &str, object: &Value) -> kube::Result<Option<Value>> {
-        let parameters =
-            PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let object: DynamicObject =
             serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
-        match self.api(kind).create(&parameters, &object).await {
+        match self.api(kind).create(&posting(), &object).await {
             Ok(made) => Ok(Some(resources::into_json(made))),
             Err(kube::Error::Api(status)) if is_there(&status) => Ok(None),
             Err(error) => Err(error),
@@ -146,7 +144,7 @@ impl Hands<'_> {
         let api = rayclusters(self.client, &self.key.namespace);
         let patch = serde_json::from_value(Value::Array(operations.to_vec()));
         let patch = Patch::Json::<()>(patch.map_err(kube::Error::SerdeError)?);
-        match api.patch(&self.key.name, &parameters(), &patch).await {
+        match api.patch(&self.key.name, &patching(), &patch).await {
             Ok(_) => Ok(Done::Written),
             Err(kube::Error::Api(status)) if [404, 409, 422].contains(&status.code) => {
                 Ok(Done::Outdated)
@@ -163,7 +161,7 @@ pub(super) async fn status(
     patch: &Value,
 ) -> kube::Result<(u64, Value)> {
     let api = rayclusters(client, &key.namespace);
-    let written = api.patch_status(&key.name, &parameters(), &Patch::Merge(patch)).await?;
+    let written = api.patch_status(&key.name, &patching(), &Patch::Merge(patch)).await?;
     let version = version(&written);
     Ok((version, written.data.get("status").cloned().unwrap_or(Value::Null)))
 }
@@ -173,7 +171,13 @@ pub(super) fn version(object: &DynamicObject) -> u64 {
     object.metadata.resource_version.as_deref().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
-fn parameters() -> PatchParams {
+/// A POST of ours.
+pub(super) fn posting() -> PostParams {
+    PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }
+}
+
+/// A PATCH of ours.
+pub(super) fn patching() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 

@@ -17,7 +17,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::apply::MANAGER;
+use super::apply::posting;
 use crate::clock;
 use crate::plan::Action;
 use crate::plan::status::Outcome;
@@ -76,9 +76,7 @@ impl Recorder {
         counts.insert(id, (count, Instant::now()));
         drop(counts);
         if count == 1 {
-            let parameters =
-                PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-            match api.create(&parameters, &event).await {
+            match api.create(&posting(), &event).await {
                 // It was told before, by another process or long ago.
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
                 other => return other.map(|_| ()),

@@ -13,20 +13,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
 use kube::Client;
-use kube::api::{
-    Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
-};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch};
+use kube::runtime::reflector::Store;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::apply::MANAGER;
+use super::apply::{patching, posting};
 use super::events::Recorder;
 use super::index::{Index, Key};
 use super::leader::Leader;
 use super::resources;
-use super::watch::Queue;
+use super::watch::{Queue, enqueue};
 use crate::clock;
 use crate::dialect::kuberay::{TOKEN_KEY, TokenAuth, managed_elsewhere};
 use crate::plan::joined::{Answer, Joined};
@@ -97,11 +95,8 @@ impl Reports {
             }
             if self.leader.leads() && self.index.is_complete() {
                 let due = self.due().await;
-                let looks =
-                    futures::stream::iter(due).for_each_concurrent(AT_ONCE, |object| async {
-                        let object = object;
-                        Box::pin(self.look(&object)).await;
-                    });
+                let looks = futures::stream::iter(&due)
+                    .for_each_concurrent(AT_ONCE, |object| Box::pin(self.look(object)));
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = looks => {}
@@ -137,7 +132,9 @@ impl Reports {
         let stored = resources::json(object);
         let Some(subject) = Subject::of(&stored) else { return };
         if subject.is_leaving() || managed_elsewhere(&subject.view) {
-            self.put_off(&key, self.options.at_rest).await;
+            let mut seen = self.seen.lock().await;
+            let entry = seen.entry(key).or_insert_with(Seen::new);
+            entry.due = Instant::now() + self.options.at_rest;
             return;
         }
         let moment = self.index.moment(&key, subject.uid);
@@ -166,22 +163,14 @@ impl Reports {
         let changed = self.keep(&key, &report).await;
         let settled = joined.unknown.is_none()
             && joined.groups.iter().all(|group| group.starting == 0 && group.not_joined.is_empty());
-        let wait = {
-            let mut seen = self.seen.lock().await;
-            let entry = seen.entry(key.clone()).or_insert_with(Seen::new);
-            entry.wait = match (settled, changed) {
-                (true, _) => self.options.at_rest,
-                (false, true) => UNSETTLED.min(self.options.at_rest),
-                (false, false) => (entry.wait * 2).min(self.options.at_rest),
-            };
-            entry.wait
-        };
-        self.put_off(&key, wait).await;
-    }
-
-    async fn put_off(&self, key: &Key, wait: Duration) {
         let mut seen = self.seen.lock().await;
-        seen.entry(key.clone()).or_insert_with(Seen::new).due = Instant::now() + wait;
+        let entry = seen.entry(key).or_insert_with(Seen::new);
+        entry.wait = match (settled, changed) {
+            (true, _) => self.options.at_rest,
+            (false, true) => UNSETTLED.min(self.options.at_rest),
+            (false, false) => (entry.wait * 2).min(self.options.at_rest),
+        };
+        entry.due = Instant::now() + entry.wait;
     }
 
     async fn ask(&self, subject: &Subject<'_>, address: SocketAddr) -> Answer {
@@ -233,8 +222,7 @@ impl Reports {
             self.events.warn(stored, "WorkersNotJoined", &note).await;
         }
         if self.options.replaces && self.index.set_unwanted(key, report::replaceable(joined)) {
-            let reference = ObjectRef::new_with(&key.name, resources::raycluster());
-            let _ = self.queue.unbounded_send(reference.within(&key.namespace));
+            enqueue(&self.queue, key);
         }
     }
 
@@ -268,9 +256,7 @@ impl Reports {
         let stored = if known { None } else { api.get_opt(&key.name).await? };
         if !known && stored.is_none() {
             let object = serde_json::from_value(report.clone()).map_err(kube::Error::SerdeError)?;
-            let parameters =
-                PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-            return api.create(&parameters, &object).await.map(|_| ());
+            return api.create(&posting(), &object).await.map(|_| ());
         }
         if stored.is_some_and(|stored| stored.data.get("report") == report.get("report")) {
             return Ok(());
@@ -280,9 +266,7 @@ impl Reports {
             "metadata": {"ownerReferences": owners},
             "report": report.get("report"),
         }));
-        let parameters =
-            PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        api.patch(&key.name, &parameters, &patch).await.map(|_| ())
+        api.patch(&key.name, &patching(), &patch).await.map(|_| ())
     }
 }
 

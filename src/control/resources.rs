@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::dialect::{self, Dialect};
 
 /// RayClusters, in the version that is stored.
-pub(super) fn raycluster() -> ApiResource {
+pub fn raycluster() -> ApiResource {
     let (group, kind, plural) = dialect::kinds()
         .find(|(.., dialect)| *dialect == Dialect::RayCluster)
         .map_or(("", "", ""), |(group, kind, plural, _)| (group, kind, plural));

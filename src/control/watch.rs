@@ -91,7 +91,8 @@ fn mapped<K, T>(event: Event<K>, to: impl Fn(K) -> T) -> Event<T> {
     }
 }
 
-fn enqueue(queue: &Queue, key: &Key) {
+/// Puts a cluster in line.
+pub(super) fn enqueue(queue: &Queue, key: &Key) {
     let reference = ObjectRef::new_with(&key.name, resources::raycluster()).within(&key.namespace);
     let _ = queue.unbounded_send(reference);
 }

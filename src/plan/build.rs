@@ -11,7 +11,7 @@
 
 mod command;
 mod env;
-mod fault;
+pub(super) mod fault;
 mod init;
 pub(super) mod labels;
 mod params;

@@ -10,12 +10,13 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::build::fault;
 use super::nodes::{is_empty, take_away};
-use super::object::owners;
+use super::object::{owners, set};
 use super::pod::{CLUSTER, CREATED_BY, GROUP, NODE_TYPE, OURSELVES};
 use super::workers::Why;
 use super::{Action, Observed, Plan, Subject, Terms, build, step};
-use crate::dialect::kuberay::{FT_ENABLED, FT_NAMESPACE};
+use crate::dialect::kuberay::FT_NAMESPACE;
 use crate::model::names::HEAD_GROUP;
 use crate::model::template::{list, member, text};
 
@@ -43,11 +44,11 @@ sys.exit(0 if done else 1)
 /// Whether the cluster's head keeps its state in a Redis.
 fn is_wanted(subject: &Subject<'_>) -> bool {
     let view = &subject.view;
-    if let Some(options) = member(view.spec, "gcsFaultToleranceOptions") {
-        return text(options, "backend").is_none_or(|backend| backend == "redis");
+    if member(view.spec, "gcsFaultToleranceOptions").is_some() {
+        return fault::redis(view).is_some();
     }
-    let annotated = view.annotation(FT_ENABLED).is_some_and(|it| it.eq_ignore_ascii_case("true"));
-    annotated && view.ray_container().is_some_and(|ray| ray.env("RAY_REDIS_ADDRESS").is_some())
+    fault::is_on(view)
+        && view.ray_container().is_some_and(|ray| ray.env("RAY_REDIS_ADDRESS").is_some())
 }
 
 fn has_finalizer(subject: &Subject<'_>) -> bool {
@@ -67,7 +68,7 @@ pub(super) fn begin(subject: &Subject<'_>, plan: &mut Plan) -> bool {
     };
     plan.actions.push(Action::Patch {
         what: "keeps the cluster till its state in Redis is removed".to_owned(),
-        operations: vec![uid(subject), add],
+        operations: vec![subject.tests_uid(), add],
     });
     true
 }
@@ -122,10 +123,6 @@ fn is_finished(job: &Value) -> bool {
     })
 }
 
-fn uid(subject: &Subject<'_>) -> Value {
-    json!({"op": "test", "path": "/metadata/uid", "value": subject.uid})
-}
-
 fn let_go(subject: &Subject<'_>, why: &str) -> Action {
     let finalizers = list(subject.view.metadata, "finalizers");
     let index = finalizers.iter().position(|it| it == FINALIZER).unwrap_or(0);
@@ -133,7 +130,7 @@ fn let_go(subject: &Subject<'_>, why: &str) -> Action {
     Action::Patch {
         what: format!("let the deleted cluster go: {why}"),
         operations: vec![
-            uid(subject),
+            subject.tests_uid(),
             json!({"op": "test", "path": path, "value": FINALIZER}),
             json!({"op": "remove", "path": path}),
         ],
@@ -168,14 +165,12 @@ fn job(subject: &Subject<'_>, terms: &Terms) -> Value {
         ),
     ] {
         for key in keys {
-            if let (Some(value), Some(to)) = (member(from, key), to.as_object_mut()) {
-                to.insert((*key).to_owned(), value.clone());
+            if let Some(value) = member(from, key) {
+                set(to, key, value.clone());
             }
         }
     }
-    if let Some(pod) = pod.as_object_mut() {
-        pod.insert("containers".to_owned(), json!([container]));
-    }
+    set(&mut pod, "containers", json!([container]));
     let annotations = json!({FT_NAMESPACE: head.pointer("/metadata/annotations/ray.io~1external-storage-namespace")});
     json!({
         "apiVersion": "batch/v1",

@@ -31,7 +31,7 @@ pub fn patch(object: &Value, to: NodeManager) -> Option<Vec<Value>> {
     if draft.ops().is_empty() {
         return Some(Vec::new());
     }
-    let mut operations = vec![json!({"op": "test", "path": "/metadata/uid", "value": subject.uid})];
+    let mut operations = vec![subject.tests_uid()];
     for op in draft.ops() {
         // What is taken out or replaced is what was seen, or nothing happens.
         if let (Op::Remove { at } | Op::Replace { at, .. }, true) =

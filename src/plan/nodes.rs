@@ -43,7 +43,7 @@ pub(super) fn take_away(subject: &Subject<'_>, observed: &Observed<'_>, why: Why
     let mut pods: Vec<&Pod> = observed
         .pods
         .iter()
-        .filter(|pod| pod.belongs_to(subject.uid) && pod.node_type != NodeType::Other)
+        .filter(|pod| pod.is_node_of(subject.uid))
         .filter(|pod| !pod.terminating)
         .collect();
     pods.sort_by_key(|pod| pod.node_type == NodeType::Head);
@@ -275,7 +275,7 @@ fn secs(duration: std::time::Duration) -> i64 {
 
 /// Whether nothing of the cluster runs any more.
 pub fn is_empty(uid: &str, pods: &[Pod]) -> bool {
-    !pods.iter().any(|pod| pod.belongs_to(uid) && pod.node_type != NodeType::Other)
+    !pods.iter().any(|pod| pod.is_node_of(uid))
 }
 
 /// Whether a Pod runs, and is ready where readiness is known.

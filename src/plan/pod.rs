@@ -194,6 +194,11 @@ impl Pod {
         !uid.is_empty() && self.owner == uid
     }
 
+    /// Whether it is the head or a worker of the cluster with this UID.
+    pub fn is_node_of(&self, uid: &str) -> bool {
+        self.belongs_to(uid) && self.node_type != NodeType::Other
+    }
+
     /// Whether it runs and is ready.
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Running && self.ready == Some(true)

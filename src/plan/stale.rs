@@ -64,7 +64,7 @@ fn patch(subject: &Subject<'_>, index: usize, group: &Group<'_>) -> Vec<Value> {
     let at = |rest: &str| format!("/spec/workerGroupSpecs/{index}/{rest}");
     let strategy = group.raw.get("scaleStrategy").cloned().unwrap_or(Value::Null);
     vec![
-        json!({"op": "test", "path": "/metadata/uid", "value": subject.uid}),
+        subject.tests_uid(),
         json!({"op": "test", "path": at("groupName"), "value": text(group.raw, "groupName")}),
         json!({"op": "test", "path": at("scaleStrategy"), "value": strategy}),
         json!({"op": "replace", "path": at("scaleStrategy/workersToDelete"), "value": []}),

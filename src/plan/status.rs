@@ -242,11 +242,7 @@ fn amount(ray: &Container<'_>, is_it: fn(&str) -> bool) -> Quantity {
 
 /// Whether the head and every worker that is asked for runs.
 fn all_run(subject: &Subject<'_>, observed: &Observed<'_>) -> bool {
-    let mine: Vec<&Pod> = observed
-        .pods
-        .iter()
-        .filter(|pod| pod.belongs_to(subject.uid) && pod.node_type != NodeType::Other)
-        .collect();
+    let mine: Vec<&Pod> = observed.pods.iter().filter(|pod| pod.is_node_of(subject.uid)).collect();
     let desired = group::totals(&subject.view, subject.uid, observed.pods).desired;
     let workers = mine.iter().filter(|pod| pod.node_type == NodeType::Worker).count();
     mine.iter().any(|pod| pod.node_type == NodeType::Head)

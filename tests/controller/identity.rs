@@ -169,16 +169,7 @@ fn restricted(space: &Space, rules: &Value) -> PathBuf {
     ]);
     plane.apply_yaml(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string());
     let token = plane.kubectl(&["create", "token", "controller", "-n", name]).ok();
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "only",
-        "clusters": [{"name": "c", "cluster": {
-            "server": plane.server(), "certificate-authority": plane.ca()}}],
-        "users": [{"name": "u", "user": {"token": token.trim()}}],
-        "contexts": [{"name": "only", "context": {"cluster": "c", "user": "u"}}],
-    });
-    let path = plane.dir().join(format!("{name}.kubeconfig"));
-    std::fs::write(&path, config.to_string()).expect("a kubeconfig can be written");
-    path
+    plane.write_kubeconfig(name, token.trim())
 }
 
 /// The rules that the controller says it needs.

@@ -8,14 +8,13 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use k8s_openapi::api::core::v1::{Event as StoredEvent, Pod as StoredPod};
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use serde_json::Value;
 
 use super::super::nearest::nearest;
 use super::super::trouble;
 use super::asked::Dashboard;
-use crate::dialect::RAY;
+use crate::control::raycluster;
 use crate::model::Finding;
 use crate::plan::pod::CLUSTER;
 use crate::plan::why::{Event, Facts, Gap, Seen, facts};
@@ -120,7 +119,7 @@ impl Reader {
     }
 
     fn clusters(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &self.namespace, &ray_cluster())
+        Api::namespaced_with(self.client.clone(), &self.namespace, &raycluster())
     }
 
     /// Why there is nothing of this name, as far as it can be told.
@@ -136,7 +135,7 @@ impl Reader {
         }
         let here: Vec<String> =
             here.into_iter().flatten().filter_map(|it| it.metadata.name).collect();
-        let everywhere: Api<DynamicObject> = Api::all_with(client.clone(), &ray_cluster());
+        let everywhere: Api<DynamicObject> = Api::all_with(client.clone(), &raycluster());
         let named = ListParams::default().fields(&format!("metadata.name={name}"));
         let elsewhere = everywhere.list_metadata(&named).await;
         let elsewhere: Vec<String> =
@@ -164,11 +163,6 @@ fn hint(name: &str, here: &[String], elsewhere: &[String]) -> String {
         return here;
     }
     format!("{here}; one of that name is in namespace {}", listed(elsewhere))
-}
-
-fn ray_cluster() -> ApiResource {
-    let gvk = GroupVersionKind::gvk(RAY, "v1", "RayCluster");
-    ApiResource::from_gvk_with_plural(&gvk, "rayclusters")
 }
 
 /// A right that is missing, and the command of an administrator who gives it.

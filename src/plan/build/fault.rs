@@ -62,13 +62,14 @@ pub(super) fn tolerate(node: &Node<'_>, ray: &mut Value) {
     }
 }
 
-fn is_on(cluster: &Cluster<'_>) -> bool {
+/// Whether the head's state outlives it.
+pub(in crate::plan) fn is_on(cluster: &Cluster<'_>) -> bool {
     member(cluster.spec, "gcsFaultToleranceOptions").is_some()
         || cluster.annotation(FT_ENABLED).is_some_and(|it| it.eq_ignore_ascii_case("true"))
 }
 
 /// The options, where they ask for a Redis.
-fn redis<'a>(cluster: &Cluster<'a>) -> Option<&'a Value> {
+pub(in crate::plan) fn redis<'a>(cluster: &Cluster<'a>) -> Option<&'a Value> {
     let options = member(cluster.spec, "gcsFaultToleranceOptions")?;
     text(options, "backend").is_none_or(|backend| backend == "redis").then_some(options)
 }
