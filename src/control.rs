@@ -2,7 +2,8 @@
 //!
 //! Reads fetch -> plan -> apply. Watches feed [`index`]; each event queues its cluster; [`reconcile`]
 //! takes what is known, asks [`crate::plan`], carries the steps out one at a time and writes the status
-//! where it changed. One replica acts, the one that holds the Lease; every write is safe without it.
+//! where it changed. One replica acts, the one that holds the Lease; every write is safe without it. A
+//! replica that does not lead watches nothing.
 
 mod apply;
 mod events;
@@ -18,7 +19,7 @@ mod watch;
 pub use self::reports::ReportOptions;
 pub use self::resources::raycluster;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,10 +28,10 @@ use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::events::Recorder;
 use self::evidence::Evidence;
 use self::index::Index;
 use self::leader::Leader;
@@ -71,70 +72,83 @@ pub struct Controller {
     client: Client,
     options: Options,
     rights: Rights,
-    index: Arc<Index>,
+    watches: Watches,
     leader: Leader,
     lease: JoinHandle<()>,
     stop: CancellationToken,
 }
 
+/// The watches of the term, while there is one.
+type Watches = Arc<Mutex<Option<Arc<Index>>>>;
+
 impl Controller {
     /// Stands for election; everything ends with `stop`.
-    pub async fn stand(
-        client: Client,
-        options: Options,
-        stop: CancellationToken,
-    ) -> anyhow::Result<Self> {
-        let (leader, lease) = Leader::stand(client.clone(), &options, stop.clone()).await?;
-        let (rights, index) = (Rights::default(), Arc::default());
-        Ok(Self { client, options, rights, index, leader, lease, stop })
+    #[must_use]
+    pub fn stand(client: Client, options: Options, stop: CancellationToken) -> Self {
+        let (leader, lease) = Leader::stand(client.clone(), &options, stop.clone());
+        let (rights, watches) = (Rights::default(), Watches::default());
+        Self { client, options, rights, watches, leader, lease, stop }
     }
 
     /// `readiness` with the controller's own checks: rights, watches, election.
     #[must_use]
     pub fn checked_in(&self, readiness: Readiness) -> Readiness {
+        let watches = Arc::clone(&self.watches);
+        let watches = move || match &*watches.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok("begin once this replica leads".to_owned()),
+            Some(index) => index.finding(),
+        };
         readiness
             .with("rights", self.rights.check())
-            .with("watches", self.index.check())
+            .with("watches", watches)
             .with("leader", self.leader.check())
     }
 
-    /// Works until the end.
-    pub async fn run(self) -> anyhow::Result<()> {
-        let Self { client, options, rights, index, leader, lease, stop } = self;
-        tokio::spawn(rights.watch_over(client.clone(), stop.clone()));
+    /// Works, term by term, until the end.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        tokio::spawn(self.rights.clone().watch_over(self.client.clone(), self.stop.clone()));
+        let events = Arc::new(Recorder::new(self.client.clone(), &self.options.identity));
+        while let Some(ends) = self.leader.next_term().await {
+            let index = Arc::<Index>::default();
+            self.show(Some(Arc::clone(&index)));
+            self.lead(index, Arc::clone(&events), ends).await;
+            self.show(None);
+        }
+        self.lease.await.context("the election failed")
+    }
+
+    fn show(&self, index: Option<Arc<Index>>) {
+        *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = index;
+    }
+
+    /// One term, which begins with fresh lists: another replica may have written till now.
+    async fn lead(&self, index: Arc<Index>, events: Arc<Recorder>, ends: CancellationToken) {
+        let Self { client, options, leader, .. } = self;
         let (queue, queued) = futures::channel::mpsc::unbounded();
-        let store = watch::start(&client, &index, &queue, &stop);
-        let accounts = options.terms.settings.accounts.kuberay.clone();
-        let events = Arc::new(events::Recorder::new(client.clone(), &options.identity));
-        if let Some(reports) = options.reports {
+        let store = watch::start(client, &index, &queue, &ends);
+        if let Some(reports) = &options.reports {
             let reports = Reports {
                 client: client.clone(),
                 index: Arc::clone(&index),
                 leader: leader.clone(),
                 store: store.clone(),
-                queue: queue.clone(),
+                queue,
                 events: Arc::clone(&events),
-                options: reports,
+                options: reports.clone(),
                 cache: Cache::new(ANSWER_FOR, MOST_HEADS),
-                seen: Mutex::default(),
+                seen: tokio::sync::Mutex::default(),
             };
-            tokio::spawn(reports.run(stop.clone()));
+            tokio::spawn(reports.run(ends.clone()));
         }
+        let accounts = options.terms.settings.accounts.kuberay.clone();
         let context = Arc::new(Context {
             evidence: Evidence::new(client.clone(), accounts),
             events,
-            client,
+            client: client.clone(),
             index,
             leader: leader.clone(),
-            terms: options.terms,
+            terms: options.terms.clone(),
         });
-        tokio::spawn(queue_all_on_election(
-            leader,
-            Arc::clone(&context.index),
-            store.clone(),
-            queue,
-            stop.clone(),
-        ));
         let work = applier(
             |object: Arc<DynamicObject>, context: Arc<Context>| {
                 Box::pin(async move { reconcile::cluster(&object, &context).await })
@@ -145,9 +159,8 @@ impl Controller {
             queued.map(|reference: ObjectRef<DynamicObject>| Ok::<_, Trouble>(reference)),
             Config::default().concurrency(options.concurrency),
         );
-        let mut work = std::pin::pin!(work.take_until(stop.cancelled()));
+        let mut work = std::pin::pin!(work.take_until(ends.cancelled()));
         while work.next().await.is_some() {}
-        lease.await.context("the election failed")
     }
 }
 
@@ -157,28 +170,4 @@ fn on_trouble(object: Arc<DynamicObject>, trouble: &Trouble, context: Arc<Contex
     let wait = context.index.back_off(&key, trouble.patience());
     tracing::warn!(cluster = %key, again_in = ?wait, "{trouble}");
     Action::requeue(wait)
-}
-
-/// A new leader looks at every cluster once.
-async fn queue_all_on_election(
-    leader: Leader,
-    index: Arc<Index>,
-    store: kube::runtime::reflector::Store<DynamicObject>,
-    queue: watch::Queue,
-    stop: CancellationToken,
-) {
-    let mut state = leader.state();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = state.changed() => if changed.is_err() { return },
-        }
-        if *state.borrow_and_update() {
-            tracing::info!("elected: looking at every cluster");
-            index.forget_floors();
-            for object in store.state() {
-                watch::enqueue(&queue, &index::Key::of(&object));
-            }
-        }
-    }
 }

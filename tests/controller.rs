@@ -20,6 +20,8 @@ mod proxy;
 #[path = "controller/space.rs"]
 mod space;
 
+#[path = "controller/election.rs"]
+mod election;
 #[path = "controller/faults.rs"]
 mod faults;
 #[path = "controller/identity.rs"]

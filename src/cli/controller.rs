@@ -194,7 +194,7 @@ async fn control(args: ControllerArgs) -> anyhow::Result<Verdict> {
         tracing::info!("told to end");
         ends.cancel();
     });
-    let controller = Controller::stand(client, options, stop.clone()).await?;
+    let controller = Controller::stand(client, options, stop.clone());
     let readiness = Arc::new(controller.checked_in(Readiness::default()));
     let answering = axum::serve(ops, ops_router(readiness));
     let answering = answering.with_graceful_shutdown(stop.cancelled_owned());

@@ -114,12 +114,12 @@ impl Index {
         self.synced.lock().unwrap_or_else(PoisonError::into_inner).len() >= WATCHES
     }
 
-    pub(super) fn check(self: &std::sync::Arc<Self>) -> impl Fn() -> Finding + Send + Sync + use<> {
-        let index = std::sync::Arc::clone(self);
-        move || {
-            let word = || "every watch is complete".to_owned();
-            let reason = || "the first lists of the watches are not complete yet".to_owned();
-            if index.is_complete() { Ok(word()) } else { Err(reason()) }
+    /// What is told of the watches.
+    pub(super) fn finding(&self) -> Finding {
+        if self.is_complete() {
+            Ok("every watch is complete".to_owned())
+        } else {
+            Err("the first lists of the watches are not complete yet".to_owned())
         }
     }
 
@@ -294,13 +294,6 @@ impl Index {
         entry.memory.since.retain(|matter, _| matters.contains(matter));
         for matter in matters {
             entry.memory.since.entry(matter.clone()).or_insert(now);
-        }
-    }
-
-    /// Another replica may have led meanwhile: floors are looked at anew.
-    pub(super) fn forget_floors(&self) {
-        for entry in self.entries().values_mut() {
-            entry.memory.floor = None;
         }
     }
 

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::api::WORLD;
 use super::proxy::{Fate, Proxy, client};
 use super::space::{SOON, Space, autoscaled, cluster, name};
-use super::support::controller::{Controller, new_lease};
+use super::support::controller::Controller;
 use super::support::wait::{wait_for, wait_until};
 
 /// Runs that die at the same time.
 const AT_ONCE: usize = 3;
 
 /// How many Pods were made, and how many deleted, by controllers.
-fn made_and_deleted(space: &Space) -> (usize, usize) {
+pub(crate) fn made_and_deleted(space: &Space) -> (usize, usize) {
     let writes = space.writes();
     let count = |verb: &str| {
         let done =
@@ -27,41 +27,8 @@ fn made_and_deleted(space: &Space) -> (usize, usize) {
     (count("create"), count("delete"))
 }
 
-fn proxy() -> Proxy {
+pub(crate) fn proxy() -> Proxy {
     Proxy::start(client(WORLD.plane.kubeconfig("admin")), WORLD.plane.dir())
-}
-
-#[test]
-fn of_two_controllers_one_acts_and_the_other_takes_over() {
-    let space = Space::new("two");
-    let lease = new_lease();
-    let flags = ["--lease-name", &lease];
-    let mut first = space.controller(&flags);
-    wait_until(SOON, "the first leads", || first.leads().then_some(()));
-    let second = space.controller(&flags);
-    space.create("rayclusters", &cluster("lab", 3));
-    let three = space.settle("lab", 3);
-    assert!(first.leads() && !second.leads());
-    assert_eq!(made_and_deleted(&space), (4, 0));
-
-    first.pause();
-    space.scale("lab", 5);
-    wait_until(SOON, "the second leads", || second.leads().then_some(()));
-    let five = space.settle("lab", 5);
-    space.scale("lab", 6);
-    first.resume();
-    let six = space.settle("lab", 6);
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(space.settle("lab", 6), six);
-
-    assert!(three.iter().all(|it| five.contains(it)) && five.iter().all(|it| six.contains(it)));
-    assert_eq!(made_and_deleted(&space), (7, 0), "{:?}", space.writes());
-    wait_until(SOON, "one leads", || (first.leads() != second.leads()).then_some(()));
-    second.stop();
-    wait_until(SOON, "the first leads again", || first.leads().then_some(()));
-    space.scale("lab", 2);
-    space.settle("lab", 2);
-    assert_eq!(made_and_deleted(&space), (7, 4));
 }
 
 #[test]

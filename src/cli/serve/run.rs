@@ -54,7 +54,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     let resolver = reloader.resolver();
     let stop = CancellationToken::new();
     let controller = if with_controller {
-        Some(Controller::stand(work.client().await?, work.options(&settings), stop.clone()).await?)
+        Some(Controller::stand(work.client().await?, work.options(&settings), stop.clone()))
     } else {
         None
     };
