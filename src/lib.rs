@@ -12,6 +12,7 @@
 //! | [`policy`] | the rule catalogue and the rules beside the invariant |
 //! | [`admission`] | one review: gate, actor, phases, patch, answer |
 //! | [`plan`] | what a controller should do next |
+//! | [`scaling`] | the scaling API: requests, callers, guarded changes, replies |
 //! | [`registration`] | the webhook configurations that send reviews here |
 //!
 //! The shell feeds it: [`clock`] and [`telemetry`] are its senses, [`tls`] and [`http`] serve,
@@ -32,6 +33,7 @@ pub mod plan;
 pub mod policy;
 pub mod ray;
 pub mod registration;
+pub mod scaling;
 pub mod schema;
 pub mod telemetry;
 pub mod tls;

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top to bottom: a module imports only from those above it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "model",
     "dialect",
     "schema",
@@ -20,6 +20,7 @@ const ORDER: [&str; 17] = [
     "policy",
     "admission",
     "plan",
+    "scaling",
     "registration",
     "tls::issue",
     "clock",
