@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 a negative verdict of a command that judges, 2 wrong usage, unreadable
 //! input, or no way to begin.
 
+pub mod api;
 pub mod audit;
 mod context;
 pub mod controller;
@@ -56,6 +57,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Look after RayClusters: make their nodes and what they need
     Controller(Box<controller::ControllerArgs>),
+    /// Serve the scaling API of Domino's clusters
+    Api(Box<api::ApiArgs>),
     /// Pass RayClusters from one node manager to the other
     Handover(Box<handover::HandoverArgs>),
     /// Serve the admission webhook
@@ -84,6 +87,7 @@ impl Cli {
             Command::Why(args) => why::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Controller(args) => controller::run(*args),
+            Command::Api(args) => api::run(*args),
             Command::Handover(args) => handover::run(&args),
             Command::Serve(args) => serve::run(*args),
             Command::Generate(args) => generate::run(args),

@@ -5,6 +5,7 @@
 //! | [`admission`] | bytes -> `Review` -> snapshot -> the pure core -> AdmissionReview bytes |
 //! | [`capacity`] | how many reviews, and how many bytes of them, are under way |
 //! | [`deadline`] | how long this call may take |
+//! | [`domino`] | the Domino dialect of the scaling API |
 //! | [`decision`] | one log line per review |
 //! | [`intake`] | the body, within bounds |
 //! | [`ops`] | `/livez` and `/readyz` |
@@ -15,6 +16,7 @@ mod admission;
 mod capacity;
 mod deadline;
 mod decision;
+pub mod domino;
 mod intake;
 pub mod ops;
 

@@ -5,7 +5,9 @@
 //! | [`fault`] | what goes wrong, with its code, status and words |
 //! | [`request`] | bytes and path parts -> what is asked for, strictly |
 //! | [`credential`] | headers -> the one credential that is forwarded |
+//! | [`route`] | method, path, query -> what is asked for |
 //! | [`principal`] | the identity service's answer -> who asks; whether they may |
+//! | [`known`] | callers that were looked up a moment ago |
 //! | [`change`] | object + wanted count -> the smallest guarded patch |
 //! | [`kept`] | the bounds that a scale took away, and how they come back |
 //! | [`tier`] | hardware tiers: chosen by name, written as resources |
@@ -22,14 +24,17 @@ pub mod credential;
 pub mod fault;
 pub mod head;
 pub mod kept;
+pub mod known;
 pub mod pace;
 pub mod principal;
 pub mod reply;
 pub mod request;
 pub mod rollout;
+pub mod route;
 pub mod tier;
 
 pub use change::{Change, Manner, Terms};
 pub use credential::Credential;
 pub use fault::{Code, Fault};
 pub use principal::Principal;
+pub use route::Route;

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 
 /// Longer than any sound answer takes; an unreachable server is said to be one.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,6 +36,19 @@ pub(super) async fn config(asked: Option<&str>, file: Option<&Path>) -> anyhow::
     config.connect_timeout = Some(TIMEOUT);
     config.read_timeout = Some(TIMEOUT);
     Ok(config)
+}
+
+/// A client for a process that runs for long: as the flags ask for, or as the Pod's own account.
+pub(super) async fn client(asked: Option<&str>, file: Option<&Path>) -> anyhow::Result<Client> {
+    let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let mut config = if asked.is_none() && file.is_none() && inside {
+        Config::incluster().context("failed to read the Pod's own account")?
+    } else {
+        config(asked, file).await?
+    };
+    // Watches are quiet for long: only a connection has a deadline, not an answer.
+    config.read_timeout = None;
+    Client::try_from(config).context("failed to make a client of the API server")
 }
 
 /// Where a kubeconfig is looked for without `--kubeconfig`.

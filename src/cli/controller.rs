@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use kube::{Client, Config};
+use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::logs::LogArgs;
@@ -126,15 +126,7 @@ pub(super) struct ControllerFlags {
 impl ControllerFlags {
     /// A client as the flags ask for, or as the Pod's own account.
     pub(super) async fn client(&self) -> anyhow::Result<Client> {
-        let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-        let mut config = if self.context.is_none() && self.kubeconfig.is_none() && inside {
-            Config::incluster().context("failed to read the Pod's own account")?
-        } else {
-            context::config(self.context.as_deref(), self.kubeconfig.as_deref()).await?
-        };
-        // Watches are quiet for long: only a connection has a deadline, not an answer.
-        config.read_timeout = None;
-        Client::try_from(config).context("failed to make a client of the API server")
+        context::client(self.context.as_deref(), self.kubeconfig.as_deref()).await
     }
 
     /// The options that the flags describe.

@@ -1,6 +1,6 @@
 //! `raywarden serve`: the admission webhook.
 
-mod certificate;
+pub(super) mod certificate;
 pub(super) mod run;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -61,7 +61,7 @@ pub struct ServeArgs {
 /// Where the certificate comes from.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Certificate")]
-struct CertificateArgs {
+pub(super) struct CertificateArgs {
     /// PEM file of the certificate chain, the server's own first
     #[arg(long, env = "RAYWARDEN_TLS_CERT", requires = "tls_key", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -72,7 +72,7 @@ struct CertificateArgs {
 
     /// How often the two files are compared with what is served
     #[arg(long, env = "RAYWARDEN_TLS_RELOAD_INTERVAL", value_parser = above_zero, default_value = "10s", value_name = "TIME")]
-    tls_reload_interval: Duration,
+    pub(super) tls_reload_interval: Duration,
 
     /// For development: make an authority and a certificate at every start, write ca.crt, tls.crt
     /// and tls.key into this directory, and serve them
@@ -145,7 +145,7 @@ pub(super) fn above_zero(text: &str) -> Result<Duration, String> {
 }
 
 /// Within what a semaphore can count.
-fn count(text: &str) -> Result<usize, String> {
+pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|count| (1..=1_000_000).contains(count))

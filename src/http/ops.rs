@@ -57,6 +57,12 @@ impl Readiness {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Why traffic is not welcome; empty where it is.
+    pub fn faults(&self) -> Vec<String> {
+        let findings = self.findings().into_iter();
+        findings.filter_map(|(name, it)| it.err().map(|why| format!("{name}: {why}"))).collect()
+    }
+
     fn findings(&self) -> Vec<(&'static str, Finding)> {
         let shutdown = if self.is_draining() {
             Err("draining: the process is about to end".to_owned())

@@ -49,10 +49,10 @@ pub struct Drained {
     pub cut: usize,
 }
 
-/// A listener with its certificate and bounds.
+/// A listener with its bounds, and its certificate unless it speaks in clear.
 pub struct Door {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    acceptor: Option<TlsAcceptor>,
     limits: Limits,
 }
 
@@ -76,7 +76,12 @@ fn without_ipv6(error: &io::Error) -> bool {
 impl Door {
     /// A door that is not open yet.
     pub fn new(listener: TcpListener, config: Arc<ServerConfig>, limits: Limits) -> Self {
-        Self { listener, acceptor: TlsAcceptor::from(config), limits }
+        Self { listener, acceptor: Some(TlsAcceptor::from(config)), limits }
+    }
+
+    /// The same without TLS, for clients that were given a plain address.
+    pub const fn in_clear(listener: TcpListener, limits: Limits) -> Self {
+        Self { listener, acceptor: None, limits }
     }
 
     /// Serves until `stop`, then drains.
@@ -105,7 +110,7 @@ impl Door {
 
 /// The connections that are open.
 struct Hall {
-    acceptor: TlsAcceptor,
+    acceptor: Option<TlsAcceptor>,
     limits: Limits,
     router: Router,
     slots: Arc<Semaphore>,
@@ -116,7 +121,12 @@ struct Hall {
 }
 
 impl Hall {
-    fn new(acceptor: TlsAcceptor, limits: Limits, router: Router, stop: CancellationToken) -> Self {
+    fn new(
+        acceptor: Option<TlsAcceptor>,
+        limits: Limits,
+        router: Router,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             acceptor,
             limits,

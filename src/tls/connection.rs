@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -43,13 +44,16 @@ pub(super) struct Signals {
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    acceptor: TlsAcceptor,
+    acceptor: Option<TlsAcceptor>,
     router: Router,
     limits: Limits,
     signals: Signals,
 ) {
     // Answers are one small write each: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
+    let Some(acceptor) = acceptor else {
+        return converse(stream, peer, router, limits, signals).await;
+    };
     let shaken =
         signals.cut.run_until_cancelled(timeout(limits.handshake, acceptor.accept(stream)));
     match shaken.await {
@@ -75,18 +79,16 @@ fn report_handshake(error: &std::io::Error, peer: SocketAddr) {
     }
 }
 
-async fn converse(
-    stream: TlsStream<TcpStream>,
-    peer: SocketAddr,
-    router: Router,
-    limits: Limits,
-    signals: Signals,
-) {
+async fn converse<S>(stream: S, peer: SocketAddr, router: Router, limits: Limits, signals: Signals)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let spoken = CancellationToken::new();
     let service = service_fn({
         let spoken = spoken.clone();
-        move |request: Request<Incoming>| {
+        move |mut request: Request<Incoming>| {
             spoken.cancel();
+            request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().oneshot(request.map(Body::new))
         }
     });

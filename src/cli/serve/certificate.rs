@@ -16,7 +16,7 @@ use crate::tls::reload::Reloader;
 const LIFETIME: Duration = Duration::from_hours(24 * 365);
 
 /// Where the pair comes from.
-pub(super) enum Source {
+pub(in crate::cli) enum Source {
     Files(PairFiles),
     Fresh { dir: PathBuf, names: Vec<String> },
 }
@@ -24,21 +24,27 @@ pub(super) enum Source {
 impl CertificateArgs {
     /// What the flags ask for.
     pub(super) fn source(&self) -> anyhow::Result<Source> {
+        self.optional().context("give --tls-cert and --tls-key, or --dev-cert-dir")
+    }
+
+    /// The same where a certificate need not be.
+    pub(in crate::cli) fn optional(&self) -> Option<Source> {
         match (&self.tls_cert, &self.tls_key, &self.dev_cert_dir) {
-            (Some(certificate), Some(key), None) => {
-                Ok(Source::Files(PairFiles { certificate: certificate.clone(), key: key.clone() }))
-            }
+            (Some(certificate), Some(key), None) => Some(Source::Files(PairFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            })),
             (None, None, Some(dir)) => {
-                Ok(Source::Fresh { dir: dir.clone(), names: self.dev_names.clone() })
+                Some(Source::Fresh { dir: dir.clone(), names: self.dev_names.clone() })
             }
-            _ => anyhow::bail!("give --tls-cert and --tls-key, or --dev-cert-dir"),
+            _ => None,
         }
     }
 }
 
 impl Source {
     /// Reads the pair; makes it first where development asks for that.
-    pub(super) fn load(self) -> anyhow::Result<Reloader> {
+    pub(in crate::cli) fn load(self) -> anyhow::Result<Reloader> {
         let files = match self {
             Self::Files(files) => files,
             Self::Fresh { dir, names } => make(&dir, &names)?,

@@ -104,7 +104,7 @@ pub(in crate::cli) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListe
     })
 }
 
-fn certificate_check(
+pub(in crate::cli) fn certificate_check(
     resolver: &Arc<Resolver>,
 ) -> impl Fn() -> http::ops::Finding + Send + Sync + use<> {
     let resolver = Arc::clone(resolver);
@@ -173,7 +173,7 @@ impl Signals {
     }
 
     /// Waits for the delay, or for a second demand to end.
-    async fn again_or(&mut self, delay: Duration, reload: &Notify) {
+    pub(in crate::cli) async fn again_or(&mut self, delay: Duration, reload: &Notify) {
         let _ = tokio::time::timeout(delay, self.until_end(reload)).await;
     }
 }

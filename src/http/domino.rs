@@ -1,0 +1,185 @@
+//! The Domino dialect of the scaling API, over HTTP.
+//!
+//! | file | role |
+//! | --- | --- |
+//! | [`upstream`] | a GET to Domino, with the caller's credential and within bounds |
+//! | [`identity`] | the credential of a request -> who asks |
+//! | [`clusters`] | what is read from and written to the API server |
+//! | [`work`] | one request: the pure core between reads and a write |
+//! | [`tell`] | the audit line and the Event of a change |
+//! | [`answer`] | JSON answers, their headers, their log line |
+//!
+//! Order of every request: route, credential, identity, pace, body, cluster, right, plan, write. Nothing
+//! is read for somebody who is not known. Invariants: an answer within the deadline; a write that has
+//! begun is carried through and told, whether or not anybody waits for it; what Domino or the API server
+//! say in their errors goes to the log and not to the caller.
+
+mod answer;
+mod clusters;
+mod identity;
+mod tell;
+pub mod upstream;
+mod work;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::connect_info::ConnectInfo;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use self::answer::Asked;
+use self::clusters::Clusters;
+use self::identity::Identities;
+use self::tell::Teller;
+use self::upstream::Upstream;
+use super::ops::{Finding, Readiness};
+use crate::scaling::pace::Rate;
+use crate::scaling::{Code, Fault, Route, Terms};
+
+/// API group, resource and verbs: what the API needs in the namespace of the clusters, and no more.
+pub const NEEDED: [(&str, &str, &[&str]); 4] = [
+    ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "patch"]),
+    ("apps", "statefulsets", &["get"]),
+    ("", "pods", &["get", "list", "delete"]),
+    ("events.k8s.io", "events", &["create"]),
+];
+
+/// How the API works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where Domino's clusters are.
+    pub namespace: String,
+    /// Bounds of what is written.
+    pub terms: Terms,
+    /// The id of this data plane; tiers of others are refused.
+    pub data_plane: Option<String>,
+    /// Values of environment variables are not shown.
+    pub hides_variables: bool,
+    /// Absent clusters are told from those of others.
+    pub tells_absent: bool,
+    /// How fast one caller may ask.
+    pub rate: Rate,
+    /// For how long a caller is known.
+    pub identity_lasts: Duration,
+    /// From the headers of a request to its answer.
+    pub deadline: Duration,
+    /// Who writes, in Events.
+    pub instance: String,
+}
+
+/// Everything that a request needs.
+pub struct Api {
+    options: Options,
+    identities: Identities,
+    clusters: Clusters,
+    teller: Teller,
+    upstream: Upstream,
+    readiness: Arc<Readiness>,
+}
+
+impl Api {
+    /// An API that is ready when `readiness` is.
+    pub fn new(
+        client: Client,
+        upstream: Upstream,
+        options: Options,
+        readiness: Arc<Readiness>,
+    ) -> Self {
+        Self {
+            identities: Identities::new(upstream.clone(), options.rate, options.identity_lasts),
+            clusters: Clusters::new(client.clone(), &options.namespace),
+            teller: Teller::new(client, &options.namespace, &options.instance),
+            upstream,
+            options,
+            readiness,
+        }
+    }
+}
+
+/// The routes.
+pub fn router(api: Arc<Api>) -> Router {
+    Router::new().fallback(respond).with_state(api)
+}
+
+async fn respond(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let asked = Asked::of(&request);
+    let path = request.uri().path().to_owned();
+    let route = Route::of(request.method().as_str(), &path);
+    let label = route.as_ref().map_or("none", |route| route.as_str());
+    let (who, outcome) = match route {
+        Ok(route) if route.is_open() => (None, Ok(open(&api, route))),
+        Ok(route) => within(Arc::clone(&api), route, request, &asked).await,
+        Err(fault) => (None, Err(fault)),
+    };
+    answer::answer(&asked, label, who.as_deref(), outcome)
+}
+
+fn open(api: &Api, route: Route<'_>) -> answer::Answer {
+    let faults = api.readiness.faults();
+    match route {
+        Route::Ready if !faults.is_empty() => answer::not_ready(&faults),
+        Route::Ready => answer::state("ready"),
+        _ => answer::state("healthy"),
+    }
+}
+
+type Outcome = (Option<String>, Result<answer::Answer, Fault>);
+
+async fn within(api: Arc<Api>, route: Route<'_>, request: Request, asked: &Asked) -> Outcome {
+    let deadline = api.options.deadline;
+    let mut who = None;
+    let work = work::work(&api, route, request, asked, &mut who);
+    let outcome = match tokio::time::timeout(deadline, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Fault::new(
+            Code::Unavailable,
+            "not done in time: Domino or Kubernetes is slow. Look at the cluster before you try \
+             again; a change may still be under way",
+        )),
+    };
+    (who, outcome)
+}
+
+/// The address that a request came from.
+fn peer(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+}
+
+/// Asks again and again whether the clusters can be listed, till `stop`; the readiness check.
+pub fn watch_over(
+    client: Client,
+    namespace: &str,
+    stop: CancellationToken,
+) -> impl Fn() -> Finding + Send + Sync + use<> {
+    const BETWEEN: Duration = Duration::from_secs(10);
+    let finding = Arc::new(std::sync::Mutex::new(Err("not looked at yet".to_owned())));
+    let noted = Arc::clone(&finding);
+    let clusters = Clusters::new(client, namespace);
+    tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            let found = clusters.probe().await;
+            *noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = found;
+            let _ = tokio::time::timeout(BETWEEN, stop.cancelled()).await;
+        }
+    });
+    move || finding.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+}
+
+/// Time since the process began to count it.
+#[derive(Clone, Copy, Debug)]
+struct Ticks(Instant);
+
+impl Ticks {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    fn now(self) -> Duration {
+        self.0.elapsed()
+    }
+}

@@ -1,0 +1,216 @@
+//! What is read from and written to the API server.
+//!
+//! Its words go to the log; a caller gets ours, and those with which admission refuses a change, which
+//! are meant for people.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch,
+    PatchParams, Preconditions,
+};
+use kube::core::Status;
+use kube::{Client, Error};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::dialect::{self, Dialect};
+use crate::http::ops::Finding;
+use crate::scaling::principal::OWNER;
+use crate::scaling::route::{MOST_ON_A_PAGE, Page};
+use crate::scaling::{Code, Fault, Principal, head};
+use crate::telemetry::chain;
+
+/// The field manager of what we write.
+const MANAGER: &str = "raywarden-api";
+
+/// The most of admission's words that are passed on.
+const MOST_WORDS: usize = 1024;
+
+/// What came of a patch.
+pub(super) enum Written {
+    /// The object as it stands now.
+    Done(Value),
+    /// The object is not what it was, or the API server does not want it so.
+    NotSo(Fault),
+}
+
+pub(super) struct Clusters {
+    objects: Api<DynamicObject>,
+    sets: Api<StatefulSet>,
+    pods: Api<Pod>,
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// Domino's RayClusters.
+fn resource() -> ApiResource {
+    let found = dialect::kinds().find(|(.., dialect)| *dialect == Dialect::Domino);
+    let (group, kind, plural) =
+        found.map_or(("", "", ""), |(g, kind, plural, _)| (g, kind, plural));
+    let version = dialect::versions(group).first().copied().unwrap_or("v1alpha1");
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+impl Clusters {
+    pub(super) fn new(client: Client, namespace: &str) -> Self {
+        Self {
+            objects: Api::namespaced_with(client.clone(), namespace, &resource()),
+            sets: Api::namespaced(client.clone(), namespace),
+            pods: Api::namespaced(client, namespace),
+            turns: Mutex::default(),
+        }
+    }
+
+    /// Writers of one cluster go one after the other; those of other replicas meet the tests of the
+    /// patch.
+    pub(super) async fn turn(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(turns.entry(name.to_owned()).or_default())
+        };
+        turn.lock_owned().await
+    }
+
+    /// One cluster, if there is one.
+    pub(super) async fn get(&self, name: &str) -> Result<Option<Value>, Fault> {
+        let found = self.objects.get_opt(name).await.map_err(|error| outage("get", &error))?;
+        Ok(found.map(|object| json(&object)))
+    }
+
+    /// The clusters that the caller may see, and where the next page begins.
+    pub(super) async fn list(
+        &self,
+        principal: &Principal,
+        page: Page,
+    ) -> Result<(Vec<Value>, Option<String>), Fault> {
+        let mut parameters = ListParams::default().limit(page.limit.unwrap_or(MOST_ON_A_PAGE));
+        if !principal.admin {
+            parameters = parameters.labels(&format!("{OWNER}={}", principal.id));
+        }
+        parameters.continue_token = page.next;
+        let mut clusters = Vec::new();
+        loop {
+            let list = match self.objects.list(&parameters).await {
+                Ok(list) => list,
+                Err(Error::Api(status)) if [400, 410].contains(&status.code) => {
+                    return Err(Fault::bad("this page is too old to be continued; begin anew"));
+                }
+                Err(error) => return Err(outage("list", &error)),
+            };
+            let next = list.metadata.continue_.filter(|token| !token.is_empty());
+            let objects = list.items.iter().map(json);
+            // The selector has done this already; an API server in between might not have.
+            clusters.extend(objects.filter(|object| principal.may(object)));
+            if next.is_none() || page.limit.is_some() {
+                return Ok((clusters, next));
+            }
+            parameters.continue_token = next;
+        }
+    }
+
+    /// Patches a cluster.
+    pub(super) async fn patch(&self, name: &str, operations: &[Value]) -> Result<Written, Fault> {
+        let patch = serde_json::from_value(Value::Array(operations.to_vec()));
+        let patch = patch.map_err(|error| {
+            tracing::error!(reason = error.to_string(), "a planned patch is none");
+            Fault::new(Code::Internal, "a bug in raywarden: the change could not be written down")
+        })?;
+        let parameters =
+            PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+        match self.objects.patch(name, &parameters, &Patch::Json::<()>(patch)).await {
+            Ok(object) => Ok(Written::Done(json(&object))),
+            Err(Error::Api(status)) if is_refusal(&status) => Ok(Written::NotSo(refusal(&status))),
+            Err(error) => Err(outage("patch", &error)),
+        }
+    }
+
+    /// The head Pod of a cluster.
+    pub(super) async fn head(&self, cluster: &str) -> Result<Option<head::Pod>, Fault> {
+        let pod = self.pods.get_opt(&head::pod_name(cluster)).await;
+        let pod = pod.map_err(|error| outage("get Pod", &error))?;
+        Ok(pod.and_then(|pod| head::Pod::head_of(cluster, &json(&pod))))
+    }
+
+    /// Removes the head Pod with this UID; another one of its name stays.
+    pub(super) async fn remove_head(&self, cluster: &str, uid: &str) -> Result<(), Fault> {
+        let parameters = DeleteParams {
+            grace_period_seconds: Some(head::GRACE_SECONDS),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        match self.pods.delete(&head::pod_name(cluster), &parameters).await {
+            Ok(_) => Ok(()),
+            Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+            Err(error) => Err(outage("delete Pod", &error)),
+        }
+    }
+
+    /// A `StatefulSet` of a cluster and the Pods that a selector finds.
+    pub(super) async fn nodes(
+        &self,
+        set: &str,
+        selector: &str,
+    ) -> Result<(Option<Value>, Vec<Value>), Fault> {
+        let parameters = ListParams::default().labels(selector);
+        let (set, pods) = tokio::join!(self.sets.get_opt(set), self.pods.list(&parameters));
+        let set = set.map_err(|error| outage("get StatefulSet", &error))?;
+        let pods = pods.map_err(|error| outage("list Pods", &error))?;
+        Ok((set.as_ref().map(json), pods.items.iter().map(json).collect()))
+    }
+
+    /// Whether clusters can be listed.
+    pub(super) async fn probe(&self) -> Finding {
+        match self.objects.list(&ListParams::default().limit(1)).await {
+            Ok(_) => Ok("clusters can be listed".to_owned()),
+            Err(error) => Err(format!("failed to list rayclusters: {}", chain(&error))),
+        }
+    }
+}
+
+fn json(object: &impl Serialize) -> Value {
+    serde_json::to_value(object).unwrap_or(Value::Null)
+}
+
+fn outage(doing: &str, error: &Error) -> Fault {
+    tracing::warn!(doing, reason = chain(error), "the API server did not do as asked");
+    Fault::unavailable("Kubernetes does not answer as it should; try again in a moment")
+}
+
+/// What admission said, where it was admission that refused.
+fn denial(status: &Status) -> Option<&str> {
+    status.message.split_once("denied the request: ").map(|(_, words)| words)
+}
+
+fn is_refusal(status: &Status) -> bool {
+    [400, 404, 409, 422].contains(&status.code) || (status.code == 403 && denial(status).is_some())
+}
+
+fn refusal(status: &Status) -> Fault {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let causes: Vec<String> = causes
+        .map(|cause| match cause.field.as_str() {
+            "" => cause.message.clone(),
+            field => format!("{field}: {}", cause.message),
+        })
+        .collect();
+    let words = if causes.is_empty() {
+        denial(status).unwrap_or_default().to_owned()
+    } else {
+        causes.join("; ")
+    };
+    tracing::info!(code = status.code, reason = status.message, "a patch was not taken");
+    let words: String = words.chars().take(MOST_WORDS).collect();
+    let message = if words.is_empty() {
+        "the cluster's own rules do not allow this change".to_owned()
+    } else {
+        format!("the cluster's own rules do not allow this change: {words}")
+    };
+    Fault::new(Code::Refused, message)
+}
