@@ -12,7 +12,7 @@
 //! | [`kept`] | the bounds that a scale took away, and how they come back |
 //! | [`tier`] | hardware tiers: chosen by name, written as resources |
 //! | [`head`] | the restart of a head, known again by the Pod that it removed |
-//! | [`rollout`] | how far a StatefulSet has come |
+//! | [`rollout`] | how far a `StatefulSet` has come |
 //! | [`reply`] | what of an object may be shown |
 //! | [`pace`] | how many requests a caller may send |
 //!

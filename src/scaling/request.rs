@@ -163,7 +163,24 @@ fn quoted(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused_and_never_scales_to_nothing(
+            body in "\\PC{0,80}",
+            count in any::<i64>(),
+        ) {
+            let _ = (documented(body.as_bytes()), scale(body.as_bytes()), restart(body.as_bytes()));
+            let body = format!(r#"{{"cluster_name":"a","replicas":{count}}}"#);
+            match documented(body.as_bytes()) {
+                Ok((_, read)) => prop_assert!(read >= 1 && i64::from(read) == count),
+                Err(fault) => prop_assert!(count < 1 || count > i64::from(i32::MAX), "{}", fault),
+            }
+        }
+    }
 
     fn refusal(body: &str) -> (Code, String) {
         let fault = documented(body.as_bytes()).unwrap_err();

@@ -1,6 +1,6 @@
-//! How far a StatefulSet of a cluster has come.
+//! How far a `StatefulSet` of a cluster has come.
 //!
-//! Input: the cluster, the StatefulSet of head or workers, its Pods. Output: a [`Rollout`]. Invariants:
+//! Input: the cluster, the `StatefulSet` of head or workers, its Pods. Output: a [`Rollout`]. Invariants:
 //! a healthy set at rest is done; nothing is done before the operator has taken over what the cluster
 //! wants, nor while the head is the one that a restart was to remove.
 
@@ -39,7 +39,7 @@ impl Node {
         }
     }
 
-    /// The StatefulSet of a cluster's nodes.
+    /// The `StatefulSet` of a cluster's nodes.
     pub fn set(self, cluster: &str) -> String {
         format!("{cluster}-ray-{}", self.as_str())
     }
@@ -74,7 +74,7 @@ pub struct Rollout {
 /// How it stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// There is no StatefulSet yet.
+    /// There is no `StatefulSet` yet.
     Absent,
     /// The operator has not taken over what the cluster wants.
     Waiting,
@@ -152,7 +152,7 @@ fn number(object: &Value, path: &[&'static str]) -> Option<i64> {
     Pointer::root().join(path).get(object)?.as_i64()
 }
 
-/// Whether the operator has written count and tier into the StatefulSet, and Kubernetes has seen that.
+/// Whether the operator has written count and tier into the `StatefulSet`, and Kubernetes has seen that.
 fn is_taken_over(node: Node, cluster: &Value, set: &Value, desired: i64) -> bool {
     let label = |object: &Value, path: &[&'static str]| {
         let place = Pointer::root().join(path).at(tier::LABEL);

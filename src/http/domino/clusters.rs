@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -27,6 +28,9 @@ use crate::telemetry::chain;
 /// The field manager of what we write.
 const MANAGER: &str = "raywarden-api";
 
+/// The longest that one call may take. Callers are answered earlier; a write goes on until then.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// The most of admission's words that are passed on.
 const MOST_WORDS: usize = 1024;
 
@@ -34,7 +38,9 @@ const MOST_WORDS: usize = 1024;
 pub(super) enum Written {
     /// The object as it stands now.
     Done(Value),
-    /// The object is not what it was, or the API server does not want it so.
+    /// The object is not what it was.
+    Moved,
+    /// A test of the patch failed, or the API server does not want the object so.
     NotSo(Fault),
 }
 
@@ -77,7 +83,8 @@ impl Clusters {
 
     /// One cluster, if there is one.
     pub(super) async fn get(&self, name: &str) -> Result<Option<Value>, Fault> {
-        let found = self.objects.get_opt(name).await.map_err(|error| outage("get", &error))?;
+        let found =
+            patient(self.objects.get_opt(name)).await.map_err(|error| outage("get", &error))?;
         Ok(found.map(|object| json(&object)))
     }
 
@@ -94,7 +101,7 @@ impl Clusters {
         parameters.continue_token = page.next;
         let mut clusters = Vec::new();
         loop {
-            let list = match self.objects.list(&parameters).await {
+            let list = match patient(self.objects.list(&parameters)).await {
                 Ok(list) => list,
                 Err(Error::Api(status)) if [400, 410].contains(&status.code) => {
                     return Err(Fault::bad("this page is too old to be continued; begin anew"));
@@ -121,8 +128,10 @@ impl Clusters {
         })?;
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
-        match self.objects.patch(name, &parameters, &Patch::Json::<()>(patch)).await {
+        let patch = Patch::Json::<()>(patch);
+        match patient(self.objects.patch(name, &parameters, &patch)).await {
             Ok(object) => Ok(Written::Done(json(&object))),
+            Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(Written::Moved),
             Err(Error::Api(status)) if is_refusal(&status) => Ok(Written::NotSo(refusal(&status))),
             Err(error) => Err(outage("patch", &error)),
         }
@@ -130,7 +139,7 @@ impl Clusters {
 
     /// The head Pod of a cluster.
     pub(super) async fn head(&self, cluster: &str) -> Result<Option<head::Pod>, Fault> {
-        let pod = self.pods.get_opt(&head::pod_name(cluster)).await;
+        let pod = patient(self.pods.get_opt(&head::pod_name(cluster))).await;
         let pod = pod.map_err(|error| outage("get Pod", &error))?;
         Ok(pod.and_then(|pod| head::Pod::head_of(cluster, &json(&pod))))
     }
@@ -145,7 +154,7 @@ impl Clusters {
             }),
             ..DeleteParams::default()
         };
-        match self.pods.delete(&head::pod_name(cluster), &parameters).await {
+        match patient(self.pods.delete(&head::pod_name(cluster), &parameters)).await {
             Ok(_) => Ok(()),
             Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
             Err(error) => Err(outage("delete Pod", &error)),
@@ -159,7 +168,8 @@ impl Clusters {
         selector: &str,
     ) -> Result<(Option<Value>, Vec<Value>), Fault> {
         let parameters = ListParams::default().labels(selector);
-        let (set, pods) = tokio::join!(self.sets.get_opt(set), self.pods.list(&parameters));
+        let (set, pods) =
+            tokio::join!(patient(self.sets.get_opt(set)), patient(self.pods.list(&parameters)));
         let set = set.map_err(|error| outage("get StatefulSet", &error))?;
         let pods = pods.map_err(|error| outage("list Pods", &error))?;
         Ok((set.as_ref().map(json), pods.items.iter().map(json).collect()))
@@ -167,11 +177,16 @@ impl Clusters {
 
     /// Whether clusters can be listed.
     pub(super) async fn probe(&self) -> Finding {
-        match self.objects.list(&ListParams::default().limit(1)).await {
+        match patient(self.objects.list(&ListParams::default().limit(1))).await {
             Ok(_) => Ok("clusters can be listed".to_owned()),
             Err(error) => Err(format!("failed to list rayclusters: {}", chain(&error))),
         }
     }
+}
+
+async fn patient<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    let late = |_| Err(Error::Service("no answer in time".into()));
+    tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(late)
 }
 
 fn json(object: &impl Serialize) -> Value {
@@ -189,7 +204,7 @@ fn denial(status: &Status) -> Option<&str> {
 }
 
 fn is_refusal(status: &Status) -> bool {
-    [400, 404, 409, 422].contains(&status.code) || (status.code == 403 && denial(status).is_some())
+    [400, 422].contains(&status.code) || (status.code == 403 && denial(status).is_some())
 }
 
 fn refusal(status: &Status) -> Fault {

@@ -35,6 +35,8 @@ pub(super) struct Told<'a> {
     pub(super) from: String,
     /// What stands now.
     pub(super) to: String,
+    /// Whether that is known: the answer to a write may be lost.
+    pub(super) written: bool,
 }
 
 impl Teller {
@@ -42,7 +44,8 @@ impl Teller {
         Self { events: Api::namespaced(client, namespace), instance: instance.to_owned() }
     }
 
-    /// Tells of a change of `cluster`. The Event goes its own way: nobody waits for it, and one that is
+    /// Tells of a change of `cluster`; one of which nobody knows whether it was made is a line alone. The
+    /// Event goes its own way: nobody waits for it, and one that is
     /// not taken is no failure.
     pub(super) fn tell(&self, cluster: &Value, told: &Told<'_>) {
         let regarding = reference(cluster);
@@ -58,15 +61,19 @@ impl Teller {
             uid = regarding.uid,
             from = told.from.as_str(),
             to = told.to.as_str(),
+            outcome = if told.written { "written" } else { "unknown" },
             "changed"
         );
+        if !told.written {
+            return;
+        }
         let note = format!(
             "{} ({}) {}: {} to {}, request {}",
             told.principal.name, told.principal.id, told.what, told.from, told.to, told.request
         );
         let event = Event {
             metadata: ObjectMeta {
-                generate_name: regarding.name.as_ref().map(|name| format!("{name}.")),
+                generate_name: regarding.name.as_ref().map(|name| format!("{name}-")),
                 namespace: regarding.namespace.clone(),
                 ..ObjectMeta::default()
             },

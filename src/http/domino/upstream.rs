@@ -206,9 +206,10 @@ fn is_near(host: &str) -> bool {
 }
 
 /// `NAME.NAMESPACE`: only where that is not the name of a public domain. Domino's namespaces have a dash
-/// or `domino` in their name, top-level domains have neither.
+/// or `domino` in their name, top-level domains in ASCII have neither.
 fn is_service_of_namespace(parts: &[&str]) -> bool {
-    matches!(parts, [_, namespace] if namespace.contains('-') || namespace.contains("domino"))
+    let inside = |name: &str| name.contains('-') || name.contains("domino");
+    matches!(parts, [_, namespace] if inside(namespace) && !namespace.starts_with("xn--"))
 }
 
 #[cfg(test)]
@@ -235,6 +236,7 @@ mod tests {
             "http://domino.example.com",
             "http://example.com",
             "http://10.0.0.1",
+            "http://a.xn--p1ai",
             "http://a.b.c.svc",
         ] {
             assert!(upstream(url).unwrap_err().contains("in clear"), "{url}");

@@ -1,7 +1,8 @@
 //! One request: the pure core between reads and a write.
 //!
 //! A write runs as a task of its own, so that a caller who leaves, or a deadline that passes, never
-//! leaves a change half made or untold.
+//! leaves a change half made or untold. It is begun only when it is its turn: who has waited in vain has
+//! changed nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::upstream::TIERS;
 use super::{Api, peer};
 use crate::clock;
 use crate::scaling::change::{self, Counts};
-use crate::scaling::head::{Progress, Step};
+use crate::scaling::head::{Progress, Restart, Step};
 use crate::scaling::rollout::{Node, Rollout};
 use crate::scaling::route::{KIND, Page, Shape, parameter};
 use crate::scaling::tier::Tier;
@@ -131,6 +132,13 @@ async fn read(body: axum::body::Body) -> Result<Bytes, Fault> {
     }
 }
 
+/// What is being done: its name in the log, and the reason of its Event.
+#[derive(Clone, Copy)]
+struct Doing {
+    what: &'static str,
+    reason: &'static str,
+}
+
 /// A change, and the object after it.
 struct Changed {
     change: Change,
@@ -192,68 +200,68 @@ impl Caller {
         tier: Option<Tier>,
     ) -> Result<Changed, Fault> {
         let terms = self.api.options.terms;
-        self.change(name, "scale", "Scaled", move |object| {
-            change::scale(object, manner, replicas, tier.as_ref(), terms)
-        })
-        .await
+        let plan =
+            move |object: &Value| change::scale(object, manner, replicas, tier.as_ref(), terms);
+        self.change(name, Doing { what: "scale", reason: "Scaled" }, plan).await
     }
 
     async fn restore(self, name: String) -> Result<Changed, Fault> {
-        self.change(name, "restore", "RestoredBounds", change::restore).await
+        let doing = Doing { what: "restore", reason: "RestoredBounds" };
+        self.change(name, doing, change::restore).await
     }
 
     /// Plans, patches and tells, to its end.
     async fn change(
         self,
         name: String,
-        what: &'static str,
-        reason: &'static str,
+        doing: Doing,
         plan: impl Fn(&Value) -> Result<Change, Fault> + Send + Sync + 'static,
     ) -> Result<Changed, Fault> {
+        let turn = self.api.clusters.turn(&name).await;
         to_the_end(async move {
-            let _turn = self.api.clusters.turn(&name).await;
+            let _turn = turn;
             let planned = |object: &Value| {
                 let change = plan(object)?;
                 Ok((change.operations.clone(), change))
             };
-            let (change, before, after) = self.write(&name, planned).await?;
-            if let Some(after) = &after {
-                let told = Told {
-                    principal: &self.principal,
-                    request: &self.request,
-                    what,
-                    reason,
-                    from: in_words(change.from),
-                    to: in_words(change.to),
-                };
-                self.api.teller.tell(after, &told);
-            }
-            Ok(Changed { change, object: after.unwrap_or(before) })
+            let words = |change: &Change| (in_words(change.from), in_words(change.to));
+            let (change, object) = self.write(&name, doing, planned, words).await?;
+            Ok(Changed { change, object })
         })
         .await
     }
 
     /// Reads, checks the right, plans and patches until the patch meets the object that it was planned
-    /// from; the object before, and the one after where something was written.
+    /// from, and tells of it in `words`; the object as it stands then.
     async fn write<T>(
         &self,
         name: &str,
+        doing: Doing,
         plan: impl Fn(&Value) -> Result<(Vec<Value>, T), Fault>,
-    ) -> Result<(T, Value, Option<Value>), Fault> {
+        words: impl Fn(&T) -> (String, String),
+    ) -> Result<(T, Value), Fault> {
         let mut refused: Option<(Vec<Value>, Fault)> = None;
         for attempt in 0..ATTEMPTS {
             let before = self.read(name).await?;
             let (operations, planned) = plan(&before)?;
             if operations.is_empty() {
-                return Ok((planned, before, None));
+                return Ok((planned, before));
             }
             // The very same tests failed on an object that has not changed: it is not them.
             if let Some((_, fault)) = refused.take_if(|(earlier, _)| *earlier == operations) {
                 return Err(fault);
             }
-            match self.api.clusters.patch(name, &operations).await? {
-                Written::Done(after) => return Ok((planned, before, Some(after))),
-                Written::NotSo(fault) => refused = Some((operations, fault)),
+            match self.api.clusters.patch(name, &operations).await {
+                Ok(Written::Done(after)) => {
+                    self.tell(&after, doing, words(&planned), true);
+                    return Ok((planned, after));
+                }
+                Ok(Written::Moved) => refused = None,
+                Ok(Written::NotSo(fault)) => refused = Some((operations, fault)),
+                Err(fault) => {
+                    self.tell(&before, doing, words(&planned), false);
+                    return Err(fault);
+                }
             }
             tokio::time::sleep(PAUSE.saturating_mul(1 << attempt)).await;
         }
@@ -264,8 +272,9 @@ impl Caller {
     }
 
     async fn restart(self, name: String, tier: Option<Tier>) -> Result<Answer, Fault> {
+        let turn = self.api.clusters.turn(&name).await;
         to_the_end(async move {
-            let _turn = self.api.clusters.turn(&name).await;
+            let _turn = turn;
             let now = clock::now();
             let head = self.api.clusters.head(&name).await?;
             let planned =
@@ -273,30 +282,27 @@ impl Caller {
                     Step::Begin { operations, restart } => Ok((operations, restart)),
                     Step::Join(restart) => Ok((Vec::new(), restart)),
                 };
-            let (restart, before, after) = self.write(&name, planned).await?;
+            let words = |restart: &Restart| {
+                let tier = tier.as_ref().map(|tier| format!(" of tier {}", tier.id()));
+                let from = format!("Pod {} {}", head::pod_name(&name), restart.uid);
+                (from, format!("a new Pod{}", tier.unwrap_or_default()))
+            };
+            let doing = Doing { what: "restart-head", reason: "RestartedHead" };
+            let (restart, _) = self.write(&name, doing, planned, words).await?;
             let stands = head.as_ref().is_some_and(|it| it.uid == restart.uid && !it.terminating);
-            let removes = stands && !restart.by_rollout;
-            if removes {
+            if stands && !restart.by_rollout {
                 self.api.clusters.remove_head(&name, &restart.uid).await?;
-            }
-            if removes || after.is_some() {
-                let told = Told {
-                    principal: &self.principal,
-                    request: &self.request,
-                    what: "restart-head",
-                    reason: "RestartedHead",
-                    from: format!("Pod {} {}", head::pod_name(&name), restart.uid),
-                    to: tier.as_ref().map_or_else(
-                        || "a new Pod".to_owned(),
-                        |tier| format!("a new Pod of tier {}", tier.id()),
-                    ),
-                };
-                self.api.teller.tell(after.as_ref().unwrap_or(&before), &told);
             }
             let namespace = &self.api.options.namespace;
             Ok(answer::accepted(reply::restarting(namespace, &name, &restart)))
         })
         .await
+    }
+
+    fn tell(&self, cluster: &Value, doing: Doing, (from, to): (String, String), written: bool) {
+        let Self { api, principal, request } = self;
+        let Doing { what, reason } = doing;
+        api.teller.tell(cluster, &Told { principal, request, what, reason, from, to, written });
     }
 
     async fn head_status(&self, name: &str, since: Option<String>) -> Result<Answer, Fault> {

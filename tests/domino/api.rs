@@ -1,0 +1,167 @@
+//! The real `raywarden api`, and a client of it.
+
+use std::path::Path;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::identity::{Identity, key_of};
+use super::proxy::RUNTIME;
+use super::support::process::Process;
+use super::support::request::Answer;
+use super::support::wait::{free_port, wait_until};
+use super::support::webhook::raywarden;
+use super::world::SOON;
+
+/// An API that serves for as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct Api {
+    process: Process,
+    pub(crate) port: u16,
+}
+
+impl Api {
+    /// Starts one and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start(kubeconfig: &Path, identity: &Identity, flags: &[&str]) -> Self {
+        let mut api = Self::launch(kubeconfig, identity, flags);
+        wait_until(SOON, "the API is ready", || {
+            assert!(api.process.is_running(), "it ended: {}", api.process.report());
+            let ready = api.try_call("GET", "/readyz", &[], "");
+            (ready.is_some_and(|answer| answer.status == 200)).then_some(())
+        });
+        api
+    }
+
+    /// Starts one and waits until it answers at all.
+    #[track_caller]
+    pub(crate) fn launch(kubeconfig: &Path, identity: &Identity, flags: &[&str]) -> Self {
+        let (port, ops) = (free_port(), free_port());
+        let mut command = raywarden();
+        command.args(["api", "--domino-listen", &format!("127.0.0.1:{port}")]);
+        command.args(["--ops-listen", &format!("127.0.0.1:{ops}")]);
+        command.arg("--kubeconfig").arg(kubeconfig).args(["--shutdown-delay", "0s"]);
+        if !flags.contains(&"--domino-url") {
+            command.args(["--domino-url", &identity.url()]);
+            command.arg("--domino-ca-file").arg(identity.ca());
+        }
+        if !flags.contains(&"--domino-timeout") {
+            command.args(["--domino-timeout", "1s"]);
+        }
+        command.args(flags).env_remove("KUBERNETES_SERVICE_HOST");
+        let mut api = Self { process: Process::start(command), port };
+        wait_until(SOON, "the API answers", || {
+            assert!(api.process.is_running(), "it ended: {}", api.process.report());
+            api.try_call("GET", "/healthz", &[], "").map(|_| ())
+        });
+        api
+    }
+
+    /// What it wrote to standard error.
+    pub(crate) fn log(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// The lines of a log target so far.
+    pub(crate) fn lines(&self, target: &str) -> Vec<Value> {
+        let log = self.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["target"] == target).collect()
+    }
+
+    /// A GET of somebody.
+    #[track_caller]
+    pub(crate) fn get(&self, who: &str, path: &str) -> Answer {
+        self.call("GET", path, &[key_of(who)], "")
+    }
+
+    /// A request of somebody with a body.
+    #[track_caller]
+    pub(crate) fn send(&self, who: &str, method: &str, path: &str, body: &str) -> Answer {
+        let json = ("Content-Type".to_owned(), "application/json".to_owned());
+        self.call(method, path, &[key_of(who), json], body)
+    }
+
+    /// The documented scale.
+    #[track_caller]
+    pub(crate) fn scale(&self, who: &str, cluster: &str, replicas: i64) -> Answer {
+        let body = serde_json::json!({"cluster_name": cluster, "replicas": replicas});
+        self.send(who, "POST", "/raycluster/scale", &body.to_string())
+    }
+
+    /// The scale of later generations.
+    #[track_caller]
+    pub(crate) fn patch(&self, who: &str, cluster: &str, body: &Value) -> Answer {
+        let path = format!("/ddl_cluster_scaler/scale/rayclusters/{cluster}");
+        self.send(who, "PATCH", &path, &body.to_string())
+    }
+
+    /// A request with every header in the test's hands.
+    #[track_caller]
+    pub(crate) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: &str,
+    ) -> Answer {
+        let answer = self.try_call(method, path, headers, body);
+        answer.unwrap_or_else(|| panic!("no answer: {}", self.process.report()))
+    }
+
+    fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: &str,
+    ) -> Option<Answer> {
+        RUNTIME.block_on(call(self.port, method, path, headers, body)).ok()
+    }
+
+    /// Several documented scales of somebody at once.
+    pub(crate) fn scale_together(&self, who: &str, bodies: &[String]) -> Vec<Answer> {
+        let headers = [key_of(who)];
+        RUNTIME.block_on(async {
+            let calls = bodies
+                .iter()
+                .map(|body| call(self.port, "POST", "/raycluster/scale", &headers, body));
+            let answers = futures::future::join_all(calls).await;
+            answers.into_iter().map(|answer| answer.expect("an answer")).collect()
+        })
+    }
+}
+
+async fn call(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(String, String)],
+    body: &str,
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(async move { drop(connection.await) });
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Host", "rayclusterscaler-svc.domino-field");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
+        .collect();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
