@@ -21,7 +21,8 @@ use crate::model::{Cluster, Count, Draft, Edit, Group, Pointer};
 pub enum Manner {
     /// As `/raycluster/scale` is documented: exactly N, minimum N, maximum N + 1.
     Pinned,
-    /// As `/ddl_cluster_scaler` does: at most the maximum, which stays.
+    /// As `/ddl_cluster_scaler` does: at most the maximum, which stays, or comes back where an earlier
+    /// scale had replaced it.
     Capped,
 }
 
@@ -74,7 +75,9 @@ pub fn scale(
     let wanted = i64::from(replicas);
     let ceiling = i64::from(terms.ceiling.unwrap_or(i32::MAX));
     let present = now.counts.bounds;
-    let (effective, max) = match (manner, present.max) {
+    // A scale by the documented route is no new maximum for the later ones.
+    let original = now.kept.map_or(present, |kept| kept.original_of(present));
+    let (effective, max) = match (manner, original.max) {
         (Manner::Pinned, _) if wanted > ceiling => return Err(above(wanted, ceiling)),
         (Manner::Pinned, _) => (wanted, wanted.saturating_add(1).min(ceiling)),
         (Manner::Capped, Some(max)) if max >= 1 => (wanted.min(max).min(ceiling), max),

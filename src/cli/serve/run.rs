@@ -94,9 +94,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
 pub(in crate::cli) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     accept::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
-            ErrorKind::AddrInUse => ": another process holds this port; choose one with --listen",
+            ErrorKind::AddrInUse => ": another process holds this port; choose another one",
             ErrorKind::PermissionDenied => {
-                ": ports below 1024 need a privilege; choose one with --listen"
+                ": ports below 1024 need a privilege; choose another one"
             }
             _ => "",
         };

@@ -101,6 +101,15 @@ fn what_exceeds_the_maximum_is_capped_and_the_maximum_stays() {
 }
 
 #[test]
+fn a_pinned_scale_is_no_new_maximum_for_a_capped_one() {
+    let object = scaled(&cluster(1, Some(1), 10), Manner::Pinned, 5, NO_CEILING);
+    let change = scale(&object, Manner::Capped, 9, None, NO_CEILING).unwrap();
+    assert_eq!(counts(&patched(&object, &change).unwrap()), (9, 9, 10));
+    let above = scaled(&cluster(1, Some(1), 4), Manner::Pinned, 50, NO_CEILING);
+    assert_eq!(counts(&scaled(&above, Manner::Capped, 40, NO_CEILING)), (4, 4, 4));
+}
+
+#[test]
 fn scaling_down_lowers_the_minimum_with_the_count() {
     let object = cluster(5, Some(5), 8);
     assert_eq!(counts(&scaled(&object, Manner::Capped, 2, NO_CEILING)), (2, 2, 8));
