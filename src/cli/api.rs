@@ -128,7 +128,7 @@ struct ClusterArgs {
     #[arg(long, env = "COMPUTE_NAMESPACE", value_parser = namespace, default_value = "domino-compute", value_name = "NAME")]
     compute_namespace: String,
 
-    /// The most workers that anybody may scale to, and the highest maximum that is written
+    /// The most workers that anybody may scale to, and the highest maximum that a scale raises to
     #[arg(long, env = "RAYWARDEN_SCALE_CEILING", value_parser = clap::value_parser!(i32).range(1..), value_name = "N")]
     scale_ceiling: Option<i32>,
 
@@ -213,7 +213,7 @@ async fn serve(args: ApiArgs) -> anyhow::Result<Verdict> {
     let readiness = Arc::new(readiness);
     announce(serves_at, &options, &upstream);
     let api = Arc::new(Api::new(client, upstream, options, Arc::clone(&readiness)));
-    let serving = tokio::spawn(door.serve(domino::router(api), stop.clone()));
+    let serving = tokio::spawn(door.serve(domino::router(Arc::clone(&api)), stop.clone()));
     let answering = axum::serve(ops, ops_router(Arc::clone(&readiness)));
     tokio::spawn(answering.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
 
@@ -223,6 +223,7 @@ async fn serve(args: ApiArgs) -> anyhow::Result<Verdict> {
     signals.again_or(args.bounds.shutdown_delay, &reload).await;
     stop.cancel();
     let drained = serving.await.context("the accept loop failed")?;
+    api.finish().await;
     if drained.cut > 0 {
         tracing::warn!(connections = drained.cut, "cut what was left after the drain timeout");
     }

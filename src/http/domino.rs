@@ -31,6 +31,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use self::answer::Asked;
 use self::clusters::Clusters;
@@ -80,6 +81,8 @@ pub struct Api {
     teller: Teller,
     upstream: Upstream,
     readiness: Arc<Readiness>,
+    /// What goes on whether or not anybody waits for it.
+    writes: TaskTracker,
 }
 
 impl Api {
@@ -90,14 +93,22 @@ impl Api {
         options: Options,
         readiness: Arc<Readiness>,
     ) -> Self {
+        let writes = TaskTracker::new();
         Self {
             identities: Identities::new(upstream.clone(), options.rate, options.identity_lasts),
             clusters: Clusters::new(client.clone(), &options.namespace),
-            teller: Teller::new(client, &options.namespace, &options.instance),
+            teller: Teller::new(client, &options.namespace, &options.instance, writes.clone()),
             upstream,
             options,
             readiness,
+            writes,
         }
+    }
+
+    /// Waits, within bounds, for the writes that nobody waits for any more.
+    pub async fn finish(&self) {
+        self.writes.close();
+        let _ = tokio::time::timeout(clusters::PATIENCE, self.writes.wait()).await;
     }
 }
 

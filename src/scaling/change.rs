@@ -2,8 +2,8 @@
 //!
 //! Input: the object as read, the manner of the route, the terms of the installation. Output: a
 //! [`Change`], or the [`Fault`] that stands against it. Invariants: replicas and minimum are written
-//! together, because the autoscaler would undo either alone; no count and no maximum above the ceiling
-//! is ever written; every value that was decided from is tested by the patch, absence too, so that a
+//! together, because the autoscaler would undo either alone; no count above the ceiling is ever written,
+//! nor a maximum that was not there before the first scale; every value that was decided from is tested by the patch, absence too, so that a
 //! cluster that was made anew or passed to somebody else in between is never touched. The count itself
 //! is not tested: the new one does not depend on it, and the autoscaler moves it all the time.
 
@@ -29,7 +29,7 @@ pub enum Manner {
 /// How the installation works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// The most workers, and the highest maximum, that this API writes.
+    /// The most workers, and the highest maximum that a scale raises to.
     pub ceiling: Option<i32>,
 }
 

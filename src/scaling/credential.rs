@@ -19,6 +19,9 @@ pub const KEY_HEADER: &str = "x-domino-api-key";
 /// The header of a token.
 pub const TOKEN_HEADER: &str = "authorization";
 
+/// The longest credential; tokens with many groups in them have some thousands of characters.
+const MAX_LENGTH: usize = 16 * 1024;
+
 /// What a caller proves its identity with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
@@ -83,6 +86,9 @@ fn single<'a>(values: &[&'a [u8]], header: &str) -> Result<Option<&'a str>, Faul
     if present.next().is_some() {
         return Err(unauthenticated(&format!("{header} is there twice; send it once")));
     }
+    if value.len() > MAX_LENGTH {
+        return Err(unauthenticated(&format!("{header} is longer than any credential")));
+    }
     let printable = value.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
     match std::str::from_utf8(value) {
         Ok(text) if printable => Ok(Some(text)),
@@ -139,6 +145,7 @@ mod tests {
     fn what_is_no_single_credential_is_refused() {
         assert_eq!(code(&[], &[]), Code::Unauthenticated);
         assert_eq!(code(&[b"a", b"b"], &[]), Code::Unauthenticated);
+        assert_eq!(code(&[&[b'x'; MAX_LENGTH + 1]], &[]), Code::Unauthenticated);
         for bad in ["Basic dXNlcg==", "Bearer", "Bearer  ", "Bearer a b", "t0ken", "Bearer \u{e9}"]
         {
             assert_eq!(code(&[], &[bad.as_bytes()]), Code::Unauthenticated, "{bad}");

@@ -167,9 +167,18 @@ pub struct Progress {
 
 impl Progress {
     /// Where the cluster remembers a restart of that time or later, the UID decides. Otherwise a head
-    /// counts as new that was made after `since`, never in the same second.
-    pub fn of(object: &Value, head: Option<&Pod>, since: Option<Timestamp>) -> Self {
-        let restart = Restart::of(object).filter(|it| since.is_none_or(|at| at <= it.started_at));
+    /// counts as new that was made after `since`, never in the same second. Who names no time hears of
+    /// a restart only as long as somebody might wait for it: a head at rest is not waited for for ever.
+    pub fn of(
+        object: &Value,
+        head: Option<&Pod>,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        let restart = Restart::of(object).filter(|it| match since {
+            Some(since) => since <= it.started_at,
+            None => it.is_under_way(head, now),
+        });
         let restarted = head.is_some_and(|head| match (&restart, since) {
             (Some(restart), _) => head.uid != restart.uid,
             (None, Some(since)) => head.created.is_some_and(|created| created > since),
@@ -249,16 +258,26 @@ mod tests {
         let mut new = pod("p2", true);
         for (second, since) in [(0, 0), (0, -30)] {
             let object = remembered("p1", second);
-            let of = |head: Option<&Pod>| Progress::of(&object, head, Some(at(since))).as_str();
+            let of =
+                |head: Option<&Pod>| Progress::of(&object, head, Some(at(since)), at(9)).as_str();
             assert_eq!(of(Some(&pod("p1", true))), "not_restarted");
             assert_eq!(of(None), "not_restarted");
             assert_eq!(of(Some(&pod("p2", false))), "restarted_but_not_ready");
             assert_eq!(of(Some(&new)), "restarted_and_ready");
         }
         new.created = Some(at(5));
-        let plain = |since| Progress::of(&cluster(), Some(&new), Some(at(since))).as_str();
+        let plain = |since| Progress::of(&cluster(), Some(&new), Some(at(since)), at(9)).as_str();
         assert_eq!(plain(4), "restarted_and_ready");
         assert_eq!(plain(5), "not_restarted", "the same second proves nothing");
+    }
+
+    #[test]
+    fn a_restart_that_never_came_is_forgotten_by_those_who_name_no_time() {
+        let object = remembered("p1", 0);
+        let head = pod("p1", true);
+        let of = |since, now| Progress::of(&object, Some(&head), since, at(now)).restarted;
+        assert!(!of(None, 30) && of(None, 3_600));
+        assert!(!of(Some(at(0)), 3_600), "who asks about this very restart is told the truth");
     }
 
     #[test]

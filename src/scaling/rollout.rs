@@ -100,13 +100,14 @@ impl State {
 }
 
 impl Rollout {
-    /// Judges what was read; `since` is what the caller asks about.
+    /// Judges what was read at `now`; `since` is what the caller asks about.
     pub fn of(
         node: Node,
         cluster: &Value,
         set: Option<&Value>,
         pods: &[Value],
         since: Option<Timestamp>,
+        now: Timestamp,
     ) -> Self {
         let owned = |pod: &&Value| set.is_some_and(|set| owner(pod) == Some(uid(set)));
         let pods: Vec<Pod> = pods.iter().filter(owned).map(Pod::read).collect();
@@ -120,7 +121,7 @@ impl Rollout {
         let (running, ready) = (count(|pod| pod.running), count(|pod| pod.ready));
         let oldest = pods.iter().filter_map(|pod| pod.created).min();
         let replaced = match node {
-            Node::Head => Progress::of(cluster, pods.first(), since).restarted,
+            Node::Head => Progress::of(cluster, pods.first(), since, now).restarted,
             Node::Worker => since.is_none_or(|since| oldest.is_none_or(|oldest| oldest > since)),
         };
         let state = match set {
@@ -183,6 +184,10 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Timestamp {
+        "2025-10-02T09:31:00Z".parse().unwrap()
+    }
+
     fn cluster(replicas: i64) -> Value {
         json!({"metadata": {"name": "ray-1", "uid": "u1"}, "spec": {"worker": {"replicas": replicas}}})
     }
@@ -207,13 +212,19 @@ mod tests {
     }
 
     fn state(cluster: &Value, set: &Value, pods: &[Value]) -> State {
-        Rollout::of(Node::Worker, cluster, Some(set), pods, None).state
+        Rollout::of(Node::Worker, cluster, Some(set), pods, None, now()).state
     }
 
     #[test]
     fn healthy_workers_at_rest_are_done_without_any_restart() {
-        let rollout =
-            Rollout::of(Node::Worker, &cluster(2), Some(&set(2, 2)), &pods(2, 2, "s1"), None);
+        let rollout = Rollout::of(
+            Node::Worker,
+            &cluster(2),
+            Some(&set(2, 2)),
+            &pods(2, 2, "s1"),
+            None,
+            now(),
+        );
         assert_eq!(rollout.state.as_str(), "restarted_and_ready_counts_ok");
         assert_eq!((rollout.desired, rollout.running, rollout.ready), (2, 2, 2));
         assert!(rollout.restarted);
@@ -257,8 +268,9 @@ mod tests {
         let note = json!({"uid": "p0", "startedAt": "2025-10-02T09:30:00Z"}).to_string();
         let mut cluster = cluster(1);
         cluster["metadata"]["annotations"] = json!({super::super::head::ANNOTATION: note});
-        let of =
-            |pods: &[Value]| Rollout::of(Node::Head, &cluster, Some(&set(1, 1)), pods, None).state;
+        let of = |pods: &[Value]| {
+            Rollout::of(Node::Head, &cluster, Some(&set(1, 1)), pods, None, now()).state
+        };
         assert_eq!(of(&pods(1, 1, "s1")), State::NotRestarted);
         let mut new = pods(1, 1, "s1");
         new[0]["metadata"]["uid"] = "p9".into();
@@ -267,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_missing_set_is_said_and_wants_what_the_cluster_wants() {
-        let rollout = Rollout::of(Node::Worker, &cluster(4), None, &[], None);
+        let rollout = Rollout::of(Node::Worker, &cluster(4), None, &[], None, now());
         assert_eq!((rollout.state, rollout.desired, rollout.ready), (State::Absent, 4, 0));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use raywarden::http::domino::NEEDED;
 use serde_json::{Value, json};
 
 use super::identity::{ADA, EVE, bearer_of, key_of};
@@ -12,7 +13,7 @@ use super::old::{self, mended, refuses};
 use super::operator;
 use super::proxy::Fate;
 use super::support::run::run;
-use super::world::{WORLD, counts, manifest};
+use super::world::{NAMESPACE, WORLD, counts, manifest};
 
 #[test]
 fn nobody_owns_a_cluster_whose_owner_is_empty() {
@@ -204,6 +205,19 @@ fn a_flood_of_invented_credentials_waits_for_itself() {
     assert!(statuses.contains(&429), "{statuses:?}");
     assert!(WORLD.identity.asked("invented").len() <= 6);
     assert_eq!(api.get("ada", "/raycluster/list").status, 200, "who is known is not asked about");
+}
+
+#[test]
+fn the_rights_that_every_test_here_runs_with_are_few_and_spelled_out() {
+    // The old charts asked for every verb.
+    let verbs = NEEDED.iter().flat_map(|(_, _, verbs)| verbs.iter());
+    assert!(
+        verbs.into_iter().all(|verb| ["get", "list", "patch", "delete", "create"].contains(verb))
+    );
+    let secrets = ["-n", NAMESPACE, "get", "secrets"];
+    let kubeconfig = format!("--kubeconfig={}", WORLD.kubeconfig.display());
+    let refused = WORLD.plane.kubectl(&[&[kubeconfig.as_str()], &secrets[..]].concat()).refused();
+    assert!(refused.contains("Forbidden"), "{refused}");
 }
 
 #[test]

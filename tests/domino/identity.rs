@@ -173,7 +173,26 @@ fn tiers(who: &str) -> Said {
             "hwtFlags": {"isArchived": archived, "isVisible": true},
         })
     };
-    let list = json!([tier("Small", false), tier("Medium", false), tier("Old", true)]);
+    let with = |name: &str, part: &str, value: Value| {
+        let mut tier = tier(name, false);
+        tier[part] = value;
+        tier
+    };
+    let mut slice = with(
+        "Slice",
+        "gpuConfiguration",
+        json!({"numberOfGpus": 1, "gpuKey": "nvidia.com/mig-1g.5gb"}),
+    );
+    slice["hwtResources"]["memory"]["unit"] = "GB".into();
+    let list = json!([
+        tier("Small", false),
+        tier("Medium", false),
+        tier("Old", true),
+        slice,
+        with("Gpu", "gpuConfiguration", json!({"numberOfGpus": 2})),
+        with("Poolless", "nodePool", Value::Null),
+        with("Zoned", "availabilityZones", json!(["z1"])),
+    ]);
     match who {
         "listless" => text(500, "no tiers"),
         "plain-list" => json(200, &list),

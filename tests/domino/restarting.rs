@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::identity::ADA;
 use super::old::{self, mended, refuses};
 use super::operator::{self, ready};
+use super::proxy::Fate;
 use super::support::request::Answer;
 use super::world::{WORLD, manifest};
 
@@ -71,6 +72,44 @@ fn a_restart_removes_the_head_once_and_a_second_call_joins_it() {
     let done = head_status(name, started).ok();
     assert_eq!((&done["status"], &done["ready"]), (&json!("restarted_and_ready"), &json!(true)));
     assert_eq!(done["evaluated_with"], "started_at");
+}
+
+#[test]
+fn a_head_that_was_replaced_a_moment_ago_is_not_removed() {
+    let (proxy, api) = WORLD.proxied(&[]);
+    let name = "ray-replaced";
+    WORLD.cluster(name, ADA);
+    operator::reconcile(name);
+    proxy.decide(move |call| {
+        if call.method == "DELETE" {
+            WORLD.delete("pods", "ray-replaced-ray-head-0");
+            operator::reconcile("ray-replaced");
+        }
+        Fate::Pass
+    });
+    let path = format!("/ddl_cluster_scaler/restart_head/rayclusters/{name}");
+    let started = api.send("ada", "PATCH", &path, "").ok()["started_at"].clone();
+    let kept = head(name).expect("a head");
+    assert!(kept["metadata"]["deletionTimestamp"].is_null(), "another Pod of that name stays");
+    let status = head_status(name, started.as_str().expect("a time")).ok();
+    assert_eq!(status["status"], "restarted_and_ready");
+}
+
+#[test]
+fn a_restart_whose_removal_failed_is_finished_by_the_next_call() {
+    let (proxy, api) = WORLD.proxied(&[]);
+    let name = "ray-resumed";
+    WORLD.cluster(name, ADA);
+    operator::reconcile(name);
+    proxy.decide(|call| if call.method == "DELETE" { Fate::Answer(500) } else { Fate::Pass });
+    let path = format!("/ddl_cluster_scaler/restart_head/rayclusters/{name}");
+    assert!(refuses(&api.send("ada", "PATCH", &path, ""), 503, "upstream_unavailable"));
+    assert!(head(name).expect("a head")["metadata"]["deletionTimestamp"].is_null());
+    proxy.decide(|_| Fate::Pass);
+    assert_eq!(api.send("ada", "PATCH", &path, "").status, 202);
+    assert!(head(name).expect("a head")["metadata"]["deletionTimestamp"].is_string());
+    let told = api.lines("audit").iter().filter(|it| it["what"] == "restart-head").count();
+    assert_eq!(told, 1);
 }
 
 #[test]

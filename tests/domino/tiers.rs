@@ -1,11 +1,12 @@
 //! Hardware tiers through the API; what becomes of each field is tested beside the code.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::identity::ADA;
 use super::old::{self, mended, refuses};
 use super::operator;
-use super::world::WORLD;
+use super::support::request::Answer;
+use super::world::{WORLD, manifest};
 
 const TIER: &str = "dominodatalab.com/hardware-tier-id";
 
@@ -22,6 +23,42 @@ fn a_named_tier_is_written_with_its_limits_and_answered_by_id() {
         assert_eq!(worker["labels"][TIER], "small-k8s");
         assert_eq!(worker["nodeSelector"]["dominodatalab.com/node-pool"], "default");
     }
+}
+
+#[test]
+fn no_limit_unit_or_gpu_of_an_earlier_tier_stays_behind() {
+    let mut object = manifest("ray-gpu", ADA);
+    object["spec"]["worker"]["resources"] = json!({"requests": {"cpu": "1", "memory": "1Gi"},
+                                                    "limits": {"cpu": "1", "memory": "1Gi"}});
+    WORLD.create("rayclusters", &object);
+    let scale = |tier: &str| {
+        WORLD.api.patch("ada", "ray-gpu", &json!({"replicas": 2, "worker_hw_tier_name": tier}))
+    };
+    let left = |resources: Value| {
+        old::json(200, &json!({"object": {"spec": {"worker": {"resources": resources}}}}))
+    };
+    let resources = |it: &Answer| it.json()["object"]["spec"]["worker"]["resources"].clone();
+    let gpus = json!({"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "2"});
+    let loose = left(json!({"requests": gpus, "limits": {"cpu": "1", "memory": "1Gi"}}));
+    mended(&scale("Gpu"), &loose, &|it| resources(it) == json!({"requests": gpus, "limits": gpus}));
+    let both = json!({"cpu": "2", "memory": "4GB", "nvidia.com/gpu": "1"});
+    let stale = left(json!({"requests": both, "limits": both}));
+    mended(&scale("Slice"), &stale, &|it| {
+        let wanted = json!({"cpu": "2", "memory": "3906250Ki", "nvidia.com/mig-1g.5gb": "1"});
+        resources(it) == json!({"requests": wanted, "limits": wanted})
+    });
+}
+
+#[test]
+fn a_tier_that_cannot_be_expressed_is_refused_rather_than_half_written() {
+    WORLD.cluster("ray-poolless", ADA);
+    let written = old::json(200, &json!({"worker_hw_tier_id": {"name": "Poolless"}}));
+    for tier in ["Poolless", "Zoned"] {
+        let body = json!({"replicas": 2, "worker_hw_tier_name": tier});
+        let answer = WORLD.api.patch("ada", "ray-poolless", &body);
+        mended(&answer, &written, &|it| refuses(it, 409, "unsupported_hw_tier"));
+    }
+    assert_eq!(WORLD.counts("ray-poolless"), (1, 1, 10));
 }
 
 #[test]

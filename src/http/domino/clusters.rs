@@ -29,7 +29,7 @@ use crate::telemetry::chain;
 const MANAGER: &str = "raywarden-api";
 
 /// The longest that one call may take. Callers are answered earlier; a write goes on until then.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The most of admission's words that are passed on.
 const MOST_WORDS: usize = 1024;

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::scaling::Principal;
@@ -19,6 +20,7 @@ const MOST_WORDS: usize = 1024;
 pub(super) struct Teller {
     events: Api<Event>,
     instance: String,
+    writes: TaskTracker,
 }
 
 /// A change that was made.
@@ -40,8 +42,13 @@ pub(super) struct Told<'a> {
 }
 
 impl Teller {
-    pub(super) fn new(client: Client, namespace: &str, instance: &str) -> Self {
-        Self { events: Api::namespaced(client, namespace), instance: instance.to_owned() }
+    pub(super) fn new(
+        client: Client,
+        namespace: &str,
+        instance: &str,
+        writes: TaskTracker,
+    ) -> Self {
+        Self { events: Api::namespaced(client, namespace), instance: instance.to_owned(), writes }
     }
 
     /// Tells of a change of `cluster`; one of which nobody knows whether it was made is a line alone. The
@@ -88,7 +95,7 @@ impl Teller {
             ..Event::default()
         };
         let events = self.events.clone();
-        tokio::spawn(async move {
+        self.writes.spawn(async move {
             if let Err(error) = events.create(&PostParams::default(), &event).await {
                 tracing::warn!(reason = chain(&error), "an Event was not taken");
             }

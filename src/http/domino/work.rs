@@ -12,6 +12,7 @@ use axum::extract::Request;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Answer, Asked};
 use super::clusters::Written;
@@ -218,7 +219,8 @@ impl Caller {
         plan: impl Fn(&Value) -> Result<Change, Fault> + Send + Sync + 'static,
     ) -> Result<Changed, Fault> {
         let turn = self.api.clusters.turn(&name).await;
-        to_the_end(async move {
+        let writes = self.api.writes.clone();
+        to_the_end(&writes, async move {
             let _turn = turn;
             let planned = |object: &Value| {
                 let change = plan(object)?;
@@ -273,7 +275,8 @@ impl Caller {
 
     async fn restart(self, name: String, tier: Option<Tier>) -> Result<Answer, Fault> {
         let turn = self.api.clusters.turn(&name).await;
-        to_the_end(async move {
+        let writes = self.api.writes.clone();
+        to_the_end(&writes, async move {
             let _turn = turn;
             let now = clock::now();
             let head = self.api.clusters.head(&name).await?;
@@ -311,7 +314,7 @@ impl Caller {
         })?;
         let object = self.read(name).await?;
         let head = self.api.clusters.head(name).await?;
-        let progress = Progress::of(&object, head.as_ref(), Some(since));
+        let progress = Progress::of(&object, head.as_ref(), Some(since), clock::now());
         let namespace = &self.api.options.namespace;
         Ok(answer::ok(reply::head_status(namespace, name, head.as_ref(), progress, since)))
     }
@@ -320,7 +323,7 @@ impl Caller {
         let since = request::started_at(since.as_deref())?;
         let object = self.read(name).await?;
         let (set, pods) = self.api.clusters.nodes(&node.set(name), &node.selector(name)).await?;
-        let rollout = Rollout::of(node, &object, set.as_ref(), &pods, since);
+        let rollout = Rollout::of(node, &object, set.as_ref(), &pods, since, clock::now());
         let namespace = &self.api.options.namespace;
         Ok(answer::ok(reply::rollout_status(namespace, name, node, &rollout, since)))
     }
@@ -333,9 +336,10 @@ fn whole_seconds() -> Timestamp {
 
 /// Runs whether or not anybody waits.
 async fn to_the_end<T: Send + 'static>(
+    writes: &TaskTracker,
     work: impl Future<Output = Result<T, Fault>> + Send + 'static,
 ) -> Result<T, Fault> {
-    tokio::spawn(work).await.unwrap_or_else(|_| {
+    writes.spawn(work).await.unwrap_or_else(|_| {
         Err(Fault::new(Code::Internal, "a bug in raywarden; the log names the place"))
     })
 }
