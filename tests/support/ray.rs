@@ -146,6 +146,12 @@ impl RayLab {
         self.demand(head, "request", &[&cpus.to_string()]);
     }
 
+    /// Makes an actor that takes this many CPUs, and waits for them.
+    #[track_caller]
+    pub(crate) fn make_actor(&self, head: &str, cpus: u32) {
+        self.demand(head, "actor", &[&cpus.to_string()]);
+    }
+
     /// Takes the demand back.
     #[track_caller]
     pub(crate) fn clear_demand(&self, head: &str) {
