@@ -5,7 +5,9 @@
 //! where it changed. One replica acts, the one that holds the Lease; every write is safe without it. A
 //! replica that does not lead watches nothing.
 
+mod accounts;
 mod apply;
+pub mod clamps;
 mod events;
 pub mod evidence;
 mod index;
@@ -31,6 +33,7 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::accounts::Accounts;
 use self::events::Recorder;
 use self::evidence::Evidence;
 use self::index::Index;
@@ -132,7 +135,7 @@ impl Controller {
                 index: Arc::clone(&index),
                 leader: leader.clone(),
                 store: store.clone(),
-                queue,
+                queue: queue.clone(),
                 events: Arc::clone(&events),
                 options: reports.clone(),
                 cache: Cache::new(ANSWER_FOR, MOST_HEADS),
@@ -141,7 +144,10 @@ impl Controller {
             tokio::spawn(reports.run(ends.clone()));
         }
         let accounts = options.terms.settings.accounts.kuberay.clone();
+        let accounts_of_users =
+            Accounts { client: client.clone(), queue, ends: ends.clone(), awaited: Arc::default() };
         let context = Arc::new(Context {
+            accounts: accounts_of_users,
             evidence: Evidence::new(client.clone(), accounts),
             events,
             client: client.clone(),

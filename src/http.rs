@@ -31,6 +31,10 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
+use crate::bounds::Clamp;
+use crate::dialect::{self, Dialect};
+use tokio::sync::mpsc::Sender;
+
 use capacity::Capacity;
 use ops::Readiness;
 
@@ -41,6 +45,19 @@ pub struct Snapshot {
     pub settings: Settings,
     /// The compiled policies.
     pub policies: PolicySet,
+}
+
+/// Counts of one cluster that a machine wrote and that were lowered.
+#[derive(Clone, Debug)]
+pub struct Clamped {
+    /// The cluster's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub cluster: String,
+    /// Who wrote.
+    pub by: String,
+    /// The counts.
+    pub clamps: Vec<Clamp>,
 }
 
 /// The pure core, as a value: tests put another in its place.
@@ -62,6 +79,7 @@ pub struct App {
     limits: Limits,
     capacity: Capacity,
     readiness: Arc<Readiness>,
+    clamped: Option<Sender<Clamped>>,
 }
 
 impl App {
@@ -73,7 +91,32 @@ impl App {
             limits,
             capacity: Capacity::new(limits.concurrent),
             readiness,
+            clamped: None,
         }
+    }
+
+    /// The same with somebody who notes clamps.
+    #[must_use]
+    pub fn noting(mut self, clamped: Sender<Clamped>) -> Self {
+        self.clamped = Some(clamped);
+        self
+    }
+
+    /// Has clamps noted, where somebody does and has the time.
+    fn note(&self, review: &Review, answer: &Answer) {
+        let Some(clamped) = self.clamped.as_ref().filter(|_| !answer.clamps.is_empty()) else {
+            return;
+        };
+        let dialect = dialect::of(&review.kind.group, &review.kind.kind);
+        if review.dry_run || !matches!(dialect, Some(Dialect::RayCluster)) {
+            return;
+        }
+        let _ = clamped.try_send(Clamped {
+            namespace: review.namespace.clone(),
+            cluster: answer.subject.name.clone(),
+            by: review.user.clone(),
+            clamps: answer.clamps.clone(),
+        });
     }
 
     /// The same with another core.

@@ -60,6 +60,34 @@ fn pods(plane: &ControlPlane) -> Vec<Value> {
     list["items"].as_array().expect("a list").clone()
 }
 
+/// The autoscaler's own account asks for more than the maximum; nobody reads what it is told.
+#[track_caller]
+fn a_clamp_is_noted_in_the_report(plane: &ControlPlane) {
+    let report = || {
+        let got = plane.kubectl(&["get", "rcr", "lab", "-n", "team-a", "-o", "json"]);
+        serde_json::from_str::<Value>(&got.stdout).unwrap_or_default()
+    };
+    wait_until(SOON, "there is a report", || report()["report"].is_object().then_some(()));
+    let account = "system:serviceaccount:team-a:raywarden-lab";
+    let asks = |replicas: u32, flags: &[&str]| {
+        let count = "/spec/workerGroupSpecs/0/replicas";
+        let change = format!(r#"[{{"op": "replace", "path": "{count}", "value": {replicas}}}]"#);
+        let patch = ["patch", "raycluster", "lab", "-n", "team-a", "--type=json", "-p", &change];
+        plane.kubectl(&[&patch[..], &[&format!("--as={account}")], flags].concat()).ok();
+    };
+    asks(8, &["--dry-run=server"]);
+    asks(9, &[]);
+    let noted = wait_until(SOON, "the clamp is noted", || {
+        Some(report()["clamps"]["pool"].clone()).filter(Value::is_object)
+    });
+    assert_eq!((&noted["asked"], &noted["allowed"]), (&9.into(), &3.into()), "{noted}");
+    assert_eq!(noted["by"], account);
+    asks(2, &[]);
+    let stored = plane.get_json(&["raycluster", "lab", "-n", "team-a"]);
+    assert_eq!(stored["spec"]["workerGroupSpecs"][0]["replicas"], 2);
+    assert_eq!(report()["clamps"]["pool"], noted, "what is within bounds is no clamp");
+}
+
 #[test]
 fn one_process_injects_and_makes_the_pods_and_hands_the_cluster_over_without_losing_one() {
     let plane = ControlPlane::start(Options {
@@ -70,6 +98,8 @@ fn one_process_injects_and_makes_the_pods_and_hands_the_cluster_over_without_los
     for namespace in ["team-a", "raywarden-system"] {
         plane.kubectl(&["create", "namespace", namespace]).ok();
     }
+    let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crd/rayclusterreport.yaml");
+    plane.kubectl(&["create", "-f", definition]).ok();
     let kubeconfig = plane.kubeconfig("admin").display().to_string();
     let controller = ["--with-controller", "--kubeconfig", &kubeconfig];
     let flags =
@@ -84,6 +114,8 @@ fn one_process_injects_and_makes_the_pods_and_hands_the_cluster_over_without_los
     plane.apply_yaml(CLUSTER);
     assert_eq!(stored_containers(&plane), ["ray-head", "autoscaler"]);
     wait_until(SOON, "head and worker are made", || (pods(&plane).len() == 2).then_some(()));
+    a_clamp_is_noted_in_the_report(&plane);
+    wait_until(SOON, "three workers are made", || (pods(&plane).len() == 4).then_some(()));
     let before: Vec<Value> =
         pods(&plane).iter().map(|pod| pod["metadata"]["uid"].clone()).collect();
     let head = pods(&plane)

@@ -45,6 +45,10 @@ pub struct ServeArgs {
     #[arg(long, env = "RAYWARDEN_WITH_CONTROLLER")]
     with_controller: bool,
 
+    /// Note in the report of a RayCluster which counts of machines were clamped, as --with-controller does
+    #[arg(long, env = "RAYWARDEN_NOTE_CLAMPS")]
+    note_clamps: bool,
+
     #[command(flatten)]
     work: ControllerFlags,
 

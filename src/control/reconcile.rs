@@ -9,6 +9,7 @@ use kube::api::DynamicObject;
 use kube::runtime::controller::Action as Next;
 use serde_json::Value;
 
+use super::accounts::Accounts;
 use super::apply::{self, Done, Hands};
 use super::events::Recorder;
 use super::evidence::Evidence;
@@ -31,6 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Context {
     pub(super) client: Client,
     pub(super) index: Arc<Index>,
+    pub(super) accounts: Accounts,
     pub(super) leader: Leader,
     pub(super) evidence: Evidence,
     pub(super) events: Arc<Recorder>,
@@ -46,7 +48,7 @@ pub(super) enum Trouble {
     Api(String),
     /// It refused for want of room: quota or limits.
     Refused(String),
-    /// The account that the head names is not there. Accounts of users are not watched.
+    /// The account that the head names is not there; it is watched for.
     NoAccount(String),
 }
 
@@ -70,7 +72,7 @@ impl Trouble {
             Self::NotYet(_) => (Duration::from_millis(200), Duration::from_secs(5)),
             Self::Api(_) => (Duration::from_secs(1), Duration::from_mins(5)),
             Self::Refused(_) => (Duration::from_secs(5), Duration::from_mins(5)),
-            Self::NoAccount(_) => (Duration::from_secs(1), Duration::from_secs(15)),
+            Self::NoAccount(_) => (Duration::from_mins(1), Duration::from_mins(5)),
         };
         Patience { first, longest }
     }
@@ -248,6 +250,7 @@ impl Round<'_> {
         let message = &status.message;
         outcome.failure = Some(Failure::of(action, explained(message)));
         if let Some(account) = missing_account(message) {
+            self.context.accounts.wait_for(self.key, &account);
             outcome.missing_account = Some(account);
             return Some(Trouble::NoAccount(message.clone()));
         }

@@ -292,10 +292,7 @@ impl Reports {
     }
 
     async fn write(&self, key: &Key, report: &Value, known: bool) -> kube::Result<()> {
-        let kind = GroupVersionKind::gvk(report::GROUP, report::VERSION, report::KIND);
-        let resource = ApiResource::from_gvk_with_plural(&kind, report::PLURAL);
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &key.namespace, &resource);
+        let api = api(&self.client, &key.namespace);
         let stored = if known { None } else { api.get_opt(&key.name).await? };
         if !known && stored.is_none() {
             let object = serde_json::from_value(report.clone()).map_err(kube::Error::SerdeError)?;
@@ -311,6 +308,13 @@ impl Reports {
         }));
         api.patch(&key.name, &patching(), &patch).await.map(|_| ())
     }
+}
+
+/// The reports of a namespace.
+pub(super) fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(report::GROUP, report::VERSION, report::KIND);
+    let resource = ApiResource::from_gvk_with_plural(&kind, report::PLURAL);
+    Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
 /// Where the dashboard of a head listens.

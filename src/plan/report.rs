@@ -1,7 +1,7 @@
 //! What a cluster's report says: joined nodes, stuck Pods, the autoscaler's health, the dashboard.
 //!
 //! Input: the Pods, what the dashboard answered, and the time. Output: a `RayClusterReport`, and the
-//! CRD that holds it. It names moments, never ages, so that it changes only when something happened.
+//! CRD that holds it, with room for the clamps that admission notes there. It names moments, never ages, so that it changes only when something happened.
 //! Lists are capped.
 
 use std::time::Duration;
@@ -242,8 +242,15 @@ pub fn definition() -> Value {
         "stuckPods": list(MOST_PODS, stuck),
         "autoscaler": object(json!({"state": text(), "message": text()})),
     }));
+    let clamp = object(json!({
+        "asked": {"type": "integer", "format": "int64"}, "allowed": {"type": "integer", "format": "int64"},
+        "by": text(), "time": {"type": "string", "format": "date-time"},
+    }));
+    let clamps =
+        json!({"type": "object", "maxProperties": MOST_GROUPS, "additionalProperties": clamp});
     let schema = object(json!({
         "apiVersion": text(), "kind": text(), "metadata": {"type": "object"}, "report": report,
+        "clamps": clamps,
     }));
     let column =
         |name: &str, kind: &str, path: &str| json!({"name": name, "type": kind, "jsonPath": path});

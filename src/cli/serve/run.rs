@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BoundArgs, ServeArgs};
 use crate::cli::Verdict;
-use crate::control::Controller;
+use crate::control::{Controller, clamps};
 use crate::http::ops::Readiness;
 use crate::http::{self, App, Snapshot};
 use crate::tls::accept::{self, Door};
@@ -44,7 +44,16 @@ pub(in crate::cli) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
-    let ServeArgs { listen, certificate, with_controller, work, settings, bounds, log: _ } = args;
+    let ServeArgs {
+        listen,
+        certificate,
+        with_controller,
+        note_clamps,
+        work,
+        settings,
+        bounds,
+        log: _,
+    } = args;
     let source = certificate.source()?;
     let mut signals = Signals::install()?;
     // Before the certificate: a second start on a used port must not touch the files of the first.
@@ -53,11 +62,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     let reloader = source.load()?;
     let resolver = reloader.resolver();
     let stop = CancellationToken::new();
-    let controller = if with_controller {
-        Some(Controller::stand(work.client().await?, work.options(&settings), stop.clone()))
-    } else {
-        None
-    };
+    let client = if with_controller || note_clamps { Some(work.client().await?) } else { None };
+    let controller = client.clone().filter(|_| with_controller);
+    let controller =
+        controller.map(|client| Controller::stand(client, work.options(&settings), stop.clone()));
     let readiness = Readiness::default().with("certificate", certificate_check(&resolver));
     let readiness = Arc::new(match &controller {
         // What the controller lacks is no reason to stop answering reviews.
@@ -65,7 +73,11 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
         None => readiness,
     });
     let snapshot = Snapshot { settings: settings.settings(), policies: settings.policies() };
-    let app = Arc::new(App::new(snapshot, bounds.http(), Arc::clone(&readiness)));
+    let app = App::new(snapshot, bounds.http(), Arc::clone(&readiness));
+    let app = Arc::new(match client {
+        Some(client) => app.noting(clamps::notes(client, stop.clone())),
+        None => app,
+    });
     let door = Door::new(listener, tls::server_config(Arc::clone(&resolver)), bounds.tls());
 
     let reload = Arc::new(Notify::new());
