@@ -12,6 +12,7 @@ mod events;
 pub mod evidence;
 mod index;
 mod leader;
+mod metrics;
 mod reconcile;
 mod reports;
 mod resources;
@@ -38,10 +39,12 @@ use self::events::Recorder;
 use self::evidence::Evidence;
 use self::index::Index;
 use self::leader::Leader;
+use self::metrics::Metrics;
 use self::reconcile::{Context, Trouble};
 use self::reports::Reports;
 use self::rights::Rights;
-use crate::http::ops::Readiness;
+use self::watch::Feed;
+use crate::http::ops::{Page, Readiness};
 use crate::plan::Terms;
 use crate::ray::Cache;
 
@@ -76,6 +79,7 @@ pub struct Controller {
     options: Options,
     rights: Rights,
     watches: Watches,
+    metrics: Arc<Metrics>,
     leader: Leader,
     lease: JoinHandle<()>,
     stop: CancellationToken,
@@ -90,7 +94,14 @@ impl Controller {
     pub fn stand(client: Client, options: Options, stop: CancellationToken) -> Self {
         let (leader, lease) = Leader::stand(client.clone(), &options, stop.clone());
         let (rights, watches) = (Rights::default(), Watches::default());
-        Self { client, options, rights, watches, leader, lease, stop }
+        let metrics = Arc::new(Metrics::new());
+        Self { client, options, rights, watches, metrics, leader, lease, stop }
+    }
+
+    /// The page for Prometheus.
+    pub fn metrics(&self) -> Page {
+        let metrics = Arc::clone(&self.metrics);
+        Arc::new(move || metrics.page())
     }
 
     /// `readiness` with the controller's own checks: rights, watches, election.
@@ -112,6 +123,7 @@ impl Controller {
         tokio::spawn(self.rights.clone().watch_over(self.client.clone(), self.stop.clone()));
         let events = Arc::new(Recorder::new(self.client.clone(), &self.options.identity));
         while let Some(ends) = self.leader.next_term().await {
+            self.metrics.elected();
             let index = Arc::<Index>::default();
             self.show(Some(Arc::clone(&index)));
             self.lead(index, Arc::clone(&events), ends).await;
@@ -126,9 +138,11 @@ impl Controller {
 
     /// One term, which begins with fresh lists: another replica may have written till now.
     async fn lead(&self, index: Arc<Index>, events: Arc<Recorder>, ends: CancellationToken) {
-        let Self { client, options, leader, .. } = self;
+        let Self { client, options, leader, metrics, .. } = self;
         let (queue, queued) = futures::channel::mpsc::unbounded();
-        let store = watch::start(client, &index, &queue, &ends);
+        let feed =
+            Feed { index: Arc::clone(&index), queue: queue.clone(), metrics: Arc::clone(metrics) };
+        let store = watch::start(client, &feed, &ends);
         if let Some(reports) = &options.reports {
             let reports = Reports {
                 client: client.clone(),
@@ -153,11 +167,16 @@ impl Controller {
             client: client.clone(),
             index,
             leader: leader.clone(),
+            metrics: Arc::clone(metrics),
             terms: options.terms.clone(),
         });
         let work = applier(
             |object: Arc<DynamicObject>, context: Arc<Context>| {
-                Box::pin(async move { reconcile::cluster(&object, &context).await })
+                Box::pin(async move {
+                    let next = reconcile::cluster(&object, &context).await;
+                    context.metrics.round(next.is_ok());
+                    next
+                })
             },
             on_trouble,
             context,

@@ -36,7 +36,7 @@ use crate::dialect::{self, Dialect};
 use tokio::sync::mpsc::Sender;
 
 use capacity::Capacity;
-use ops::Readiness;
+use ops::{Page, Readiness};
 
 /// What the rules read; swapped as a whole.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +80,7 @@ pub struct App {
     capacity: Capacity,
     readiness: Arc<Readiness>,
     clamped: Option<Sender<Clamped>>,
+    metrics: Option<Page>,
 }
 
 impl App {
@@ -92,7 +93,15 @@ impl App {
             capacity: Capacity::new(limits.concurrent),
             readiness,
             clamped: None,
+            metrics: None,
         }
+    }
+
+    /// The same with a page for Prometheus.
+    #[must_use]
+    pub fn with_metrics(mut self, page: Page) -> Self {
+        self.metrics = Some(page);
+        self
     }
 
     /// The same with somebody who notes clamps.
@@ -132,20 +141,25 @@ impl App {
     }
 }
 
-/// Liveness and readiness alone, for a process that serves no webhook.
-pub fn ops_router(readiness: Arc<Readiness>) -> Router {
+/// Liveness, readiness and metrics alone, for a process that serves no webhook.
+pub fn ops_router(readiness: Arc<Readiness>, page: Page) -> Router {
     let ready = |State(readiness): State<Arc<Readiness>>, request: Request| async move {
         readiness.answer(request.uri().query())
     };
     Router::new()
         .route("/livez", get(ops::livez))
         .route("/readyz", get(ready))
+        .route("/metrics", get(async move || ops::metrics(&page)))
         .with_state(readiness)
 }
 
 /// The routes of the webhook.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let mut router = Router::new();
+    if let Some(page) = app.metrics.clone() {
+        router = router.route("/metrics", get(async move || ops::metrics(&page)));
+    }
+    router
         .route("/mutate", post(mutate))
         .route("/validate", post(validate))
         .route("/livez", get(ops::livez))

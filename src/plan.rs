@@ -112,8 +112,6 @@ pub enum Action {
     Mend(Value),
     /// DELETE of an object that is ours, by the UID that was seen.
     Remove {
-        /// `apiVersion`.
-        api_version: String,
         /// Kind.
         kind: String,
         /// Name.

@@ -201,7 +201,8 @@ async fn control(args: ControllerArgs) -> anyhow::Result<Verdict> {
     });
     let controller = Controller::stand(client, options, stop.clone());
     let readiness = Arc::new(controller.checked_in(Readiness::default()));
-    let answering = axum::serve(ops, ops_router(readiness));
+    let page = controller.metrics();
+    let answering = axum::serve(ops, ops_router(readiness, page));
     let answering = answering.with_graceful_shutdown(stop.cancelled_owned());
     tokio::spawn(answering.into_future());
     controller.run().await?;

@@ -15,6 +15,7 @@ use super::events::Recorder;
 use super::evidence::Evidence;
 use super::index::{EXPECTED_FOR, Index, Key, Moment, Patience};
 use super::leader::Leader;
+use super::metrics::Metrics;
 use super::resources;
 use crate::clock;
 use crate::model::NodeManager;
@@ -36,6 +37,7 @@ pub(super) struct Context {
     pub(super) leader: Leader,
     pub(super) evidence: Evidence,
     pub(super) events: Arc<Recorder>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) terms: Terms,
 }
 
@@ -184,6 +186,7 @@ impl Round<'_> {
         }
         let foreign = self.context.evidence.kuberay_in(&self.key.namespace).await;
         if let Some(who) = foreign.map_err(|error| api(&error))? {
+            self.context.metrics.met_another_manager();
             plan.actions.clear();
             plan.again = Some(LOOK_AGAIN);
             let message = format!("{who}; nothing is written here while it is alive");
@@ -204,7 +207,10 @@ impl Round<'_> {
                 break;
             }
             match hands.act(action).await {
-                Ok(Done::Written) => written.push(action),
+                Ok(Done::Written) => {
+                    context.metrics.wrote(action);
+                    written.push(action);
+                }
                 Ok(Done::Already) => {}
                 Ok(Done::Conflict { kind, name }) => outcome.conflicts.push((kind, name)),
                 Ok(Done::Outdated) => {
@@ -284,6 +290,7 @@ impl Round<'_> {
         }
         match apply::status(&self.context.client, self.key, &patch).await {
             Ok((version, status)) => {
+                self.context.metrics.wrote_status();
                 self.context.index.wrote_status(self.key, version, status);
                 Ok(None)
             }

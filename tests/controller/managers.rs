@@ -80,6 +80,7 @@ fn a_live_operator_stops_us_in_its_namespace_only() {
     let condition = theirs.wait_condition("lab", "ForeignNodeManager", "True");
 
     assert!(condition["message"].as_str().unwrap().contains("ray-operator-leader"), "{condition}");
+    assert!(controller.metrics().contains("raywarden_controller_foreign_node_manager_total"));
     ours.scale("lab", 2);
     ours.settle("lab", 2);
     assert!(theirs.list("pods").is_empty());

@@ -74,8 +74,12 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     });
     let snapshot = Snapshot { settings: settings.settings(), policies: settings.policies() };
     let app = App::new(snapshot, bounds.http(), Arc::clone(&readiness));
-    let app = Arc::new(match client {
+    let app = match client {
         Some(client) => app.noting(clamps::notes(client, stop.clone())),
+        None => app,
+    };
+    let app = Arc::new(match &controller {
+        Some(controller) => app.with_metrics(controller.metrics()),
         None => app,
     });
     let door = Door::new(listener, tls::server_config(Arc::clone(&resolver)), bounds.tls());
