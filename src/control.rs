@@ -152,7 +152,8 @@ impl Controller {
                 queue: queue.clone(),
                 events: Arc::clone(&events),
                 options: reports.clone(),
-                cache: Cache::new(ANSWER_FOR, MOST_HEADS),
+                // A Pod that is ready for long is judged by an answer from after it became so.
+                cache: Cache::new(ANSWER_FOR.min(reports.joined_within / 2), MOST_HEADS),
                 seen: tokio::sync::Mutex::default(),
             };
             tokio::spawn(reports.run(ends.clone()));

@@ -26,6 +26,8 @@ mod election;
 mod faults;
 #[path = "controller/identity.rs"]
 mod identity;
+#[path = "controller/joined.rs"]
+mod joined;
 #[path = "controller/lifecycle.rs"]
 mod lifecycle;
 #[path = "controller/managers.rs"]

@@ -344,7 +344,7 @@ class Bench:
             "writes": writes,
             "leases_and_reviews": apart,
             "new_versions_of_rayclusters": self.versions.count - versions,
-            "reports_there": len(json.loads(self.api.call("GET", REPORTS))["items"]),
+            "reports_there": len(json.loads(Api(self.told).call("GET", REPORTS))["items"]),
             "cpu_seconds": after,
             "controller_percent_of_a_core": round(100 * after["controller"] / seconds, 3),
             "resident": self.resident(),
