@@ -7,6 +7,7 @@
 
 mod accounts;
 mod apply;
+mod auto;
 pub mod clamps;
 mod events;
 pub mod evidence;
@@ -31,10 +32,12 @@ use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::accounts::Accounts;
+use self::auto::Auto;
 use self::events::Recorder;
 use self::evidence::Evidence;
 use self::index::Index;
@@ -45,6 +48,7 @@ use self::reports::Reports;
 use self::rights::Rights;
 use self::watch::Feed;
 use crate::http::ops::{Page, Readiness};
+use crate::model::NodeManager;
 use crate::plan::Terms;
 use crate::ray::Cache;
 
@@ -80,6 +84,7 @@ pub struct Controller {
     rights: Rights,
     watches: Watches,
     metrics: Arc<Metrics>,
+    auto: Auto,
     leader: Leader,
     lease: JoinHandle<()>,
     stop: CancellationToken,
@@ -95,7 +100,13 @@ impl Controller {
         let (leader, lease) = Leader::stand(client.clone(), &options, stop.clone());
         let (rights, watches) = (Rights::default(), Watches::default());
         let metrics = Arc::new(Metrics::new());
-        Self { client, options, rights, watches, metrics, leader, lease, stop }
+        let auto = Auto::new(&options.terms.settings);
+        Self { client, options, rights, watches, metrics, auto, leader, lease, stop }
+    }
+
+    /// Who makes nodes where nothing says so for a namespace; `None`: not known yet.
+    pub fn node_manager(&self) -> Receiver<Option<NodeManager>> {
+        self.auto.manager()
     }
 
     /// The page for Prometheus.
@@ -115,12 +126,14 @@ impl Controller {
         readiness
             .with("rights", self.rights.check())
             .with("watches", watches)
+            .with("node-manager", self.auto.check())
             .with("leader", self.leader.check())
     }
 
     /// Works, term by term, until the end.
     pub async fn run(mut self) -> anyhow::Result<()> {
         tokio::spawn(self.rights.clone().watch_over(self.client.clone(), self.stop.clone()));
+        tokio::spawn(self.auto.clone().watch_over(self.evidence(), self.stop.clone()));
         let events = Arc::new(Recorder::new(self.client.clone(), &self.options.identity));
         while let Some(ends) = self.leader.next_term().await {
             self.metrics.elected();
@@ -130,6 +143,11 @@ impl Controller {
             self.show(None);
         }
         self.lease.await.context("the election failed")
+    }
+
+    fn evidence(&self) -> Evidence {
+        let accounts = self.options.terms.settings.accounts.kuberay.clone();
+        Evidence::new(self.client.clone(), accounts)
     }
 
     fn show(&self, index: Option<Arc<Index>>) {
@@ -158,12 +176,11 @@ impl Controller {
             };
             tokio::spawn(reports.run(ends.clone()));
         }
-        let accounts = options.terms.settings.accounts.kuberay.clone();
         let accounts_of_users =
             Accounts { client: client.clone(), queue, ends: ends.clone(), awaited: Arc::default() };
         let context = Arc::new(Context {
             accounts: accounts_of_users,
-            evidence: Evidence::new(client.clone(), accounts),
+            evidence: self.evidence(),
             events,
             client: client.clone(),
             index,
