@@ -20,6 +20,8 @@ mod proxy;
 #[path = "controller/space.rs"]
 mod space;
 
+#[path = "controller/cleanup.rs"]
+mod cleanup;
 #[path = "controller/election.rs"]
 mod election;
 #[path = "controller/faults.rs"]
