@@ -8,12 +8,13 @@
 mod accounts;
 mod apply;
 mod auto;
-pub mod clamps;
+mod domino;
 mod events;
 pub mod evidence;
 mod index;
 mod leader;
 mod metrics;
+pub mod notes;
 mod reconcile;
 mod reports;
 mod resources;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::accounts::Accounts;
 use self::auto::Auto;
+use self::domino::Domino;
 use self::events::Recorder;
 use self::evidence::Evidence;
 use self::index::Index;
@@ -49,6 +51,7 @@ use self::rights::Rights;
 use self::watch::Feed;
 use crate::http::ops::{Page, Readiness};
 use crate::model::NodeManager;
+use crate::model::settings::Mode;
 use crate::plan::Terms;
 use crate::ray::Cache;
 
@@ -176,6 +179,14 @@ impl Controller {
             };
             tokio::spawn(reports.run(ends.clone()));
         }
+        let domino = Domino {
+            client: client.clone(),
+            leader: leader.clone(),
+            events: Arc::clone(&events),
+            metrics: Arc::clone(metrics),
+            enforces: options.terms.settings.mode == Mode::Enforce,
+        };
+        tokio::spawn(domino.run(ends.clone()));
         let accounts_of_users =
             Accounts { client: client.clone(), queue, ends: ends.clone(), awaited: Arc::default() };
         let context = Arc::new(Context {

@@ -16,6 +16,7 @@ mod capacity;
 mod deadline;
 mod decision;
 mod intake;
+mod notes;
 pub mod ops;
 
 use std::sync::Arc;
@@ -29,13 +30,11 @@ use axum::http::{HeaderValue, StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-
-use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
-use crate::bounds::Clamp;
-use crate::dialect::{self, Dialect};
 use tokio::sync::mpsc::Sender;
 
+use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
 use capacity::Capacity;
+pub use notes::Noted;
 use ops::{Page, Readiness};
 
 /// What the rules read; swapped as a whole.
@@ -45,19 +44,6 @@ pub struct Snapshot {
     pub settings: Settings,
     /// The compiled policies.
     pub policies: PolicySet,
-}
-
-/// Counts of one cluster that a machine wrote and that were lowered.
-#[derive(Clone, Debug)]
-pub struct Clamped {
-    /// The cluster's namespace.
-    pub namespace: String,
-    /// Its name.
-    pub cluster: String,
-    /// Who wrote.
-    pub by: String,
-    /// The counts.
-    pub clamps: Vec<Clamp>,
 }
 
 /// The pure core, as a value: tests put another in its place.
@@ -79,7 +65,7 @@ pub struct App {
     limits: Limits,
     capacity: Capacity,
     readiness: Arc<Readiness>,
-    clamped: Option<Sender<Clamped>>,
+    notes: Option<Sender<Noted>>,
     metrics: Option<Page>,
 }
 
@@ -92,7 +78,7 @@ impl App {
             limits,
             capacity: Capacity::new(limits.concurrent),
             readiness,
-            clamped: None,
+            notes: None,
             metrics: None,
         }
     }
@@ -104,28 +90,11 @@ impl App {
         self
     }
 
-    /// The same with somebody who notes clamps.
+    /// The same with somebody who notes what writers are not told.
     #[must_use]
-    pub fn noting(mut self, clamped: Sender<Clamped>) -> Self {
-        self.clamped = Some(clamped);
+    pub fn noting(mut self, notes: Sender<Noted>) -> Self {
+        self.notes = Some(notes);
         self
-    }
-
-    /// Has clamps noted, where somebody does and has the time.
-    fn note(&self, review: &Review, answer: &Answer) {
-        let Some(clamped) = self.clamped.as_ref().filter(|_| !answer.clamps.is_empty()) else {
-            return;
-        };
-        let dialect = dialect::of(&review.kind.group, &review.kind.kind);
-        if review.dry_run || !matches!(dialect, Some(Dialect::RayCluster)) {
-            return;
-        }
-        let _ = clamped.try_send(Clamped {
-            namespace: review.namespace.clone(),
-            cluster: answer.subject.name.clone(),
-            by: review.user.clone(),
-            clamps: answer.clamps.clone(),
-        });
     }
 
     /// The same with another core.
@@ -133,6 +102,14 @@ impl App {
     pub fn with_engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
         self
+    }
+
+    /// Has it noted, where somebody does and has the time.
+    fn note(&self, review: &Review, answer: &Answer) {
+        let Some(notes) = &self.notes else { return };
+        for noted in notes::of(review, answer) {
+            let _ = notes.try_send(noted);
+        }
     }
 
     /// Judges by `snapshot` from the next review on.

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod build;
 pub mod cleanup;
 pub mod condition;
+pub mod excess;
 pub mod fields;
 pub mod group;
 pub mod handover;

@@ -2,6 +2,7 @@
 //!
 //! Labels are words of ours, never names of users' objects, so that their number is bounded.
 
+use kube::runtime::watcher;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -63,8 +64,20 @@ impl Metrics {
         Self { registry, watch_errors, steps, rounds, foreign, terms }
     }
 
-    /// A watch broke; `forbidden`: for want of a right.
-    pub(super) fn watch_broke(&self, watch: &'static str, forbidden: bool) {
+    /// A watch broke: logged, and counted.
+    pub(super) fn watch_broke_of(&self, watch: &'static str, error: &watcher::Error) {
+        let forbidden = error.to_string().contains("forbidden");
+        self.watch_broke(watch, forbidden);
+        tracing::warn!(
+            watch,
+            forbidden,
+            "a watch broke and begins anew: {}",
+            crate::telemetry::chain(error)
+        );
+    }
+
+    /// `forbidden`: for want of a right.
+    fn watch_broke(&self, watch: &'static str, forbidden: bool) {
         let reason = if forbidden { "forbidden" } else { "other" };
         self.watch_errors.get_or_create(&Broken { watch, reason }).inc();
     }

@@ -34,19 +34,6 @@ pub(super) struct Feed {
     pub(super) metrics: Arc<Metrics>,
 }
 
-impl Feed {
-    fn broke(&self, watch: &'static str, error: &watcher::Error) {
-        let forbidden = error.to_string().contains("forbidden");
-        self.metrics.watch_broke(watch, forbidden);
-        tracing::warn!(
-            watch,
-            forbidden,
-            "a watch broke and begins anew: {}",
-            crate::telemetry::chain(error)
-        );
-    }
-}
-
 /// Starts every watch; the store holds the clusters.
 pub(super) fn start(
     client: &Client,
@@ -146,7 +133,7 @@ async fn watch_clusters(
                 }
             }
             Ok(Event::Init) => {}
-            Err(error) => feed.broke("rayclusters", &error),
+            Err(error) => feed.metrics.watch_broke_of("rayclusters", &error),
         }
     }
 }
@@ -236,7 +223,7 @@ async fn follow<T>(
                 }
                 index.complete(kind.name);
             }
-            Err(error) => feed.broke(kind.name, &error),
+            Err(error) => feed.metrics.watch_broke_of(kind.name, &error),
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{BoundArgs, ServeArgs};
 use crate::cli::Verdict;
 use crate::cli::settings::SettingsArgs;
-use crate::control::{Controller, clamps};
+use crate::control::{Controller, notes};
 use crate::http::ops::Readiness;
 use crate::http::{self, App, Snapshot};
 use crate::model::{NodeManager, Settings};
@@ -51,7 +51,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
         listen,
         certificate,
         with_controller,
-        note_clamps,
+        with_notes,
         work,
         settings,
         bounds,
@@ -65,7 +65,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     let reloader = source.load()?;
     let resolver = reloader.resolver();
     let stop = CancellationToken::new();
-    let client = if with_controller || note_clamps { Some(work.client().await?) } else { None };
+    let client = if with_controller || with_notes { Some(work.client().await?) } else { None };
     let controller = client.clone().filter(|_| with_controller);
     let controller =
         controller.map(|client| Controller::stand(client, work.options(&settings), stop.clone()));
@@ -77,7 +77,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     });
     let app = App::new(snapshot(&settings, None), bounds.http(), Arc::clone(&readiness));
     let app = match client {
-        Some(client) => app.noting(clamps::notes(client, stop.clone())),
+        Some(client) => {
+            app.noting(notes::notes(client, &work.options(&settings).identity, stop.clone()))
+        }
         None => app,
     };
     let app = Arc::new(match &controller {

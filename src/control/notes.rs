@@ -1,8 +1,9 @@
-//! Clamps of machine writes, noted in the clusters' reports.
+//! What admission did to writers that nobody reads the answers of.
 //!
-//! Input: what admission clamped in this process, whether or not this replica leads. Output: for each
-//! group the last clamp, in the report of its cluster. The same clamp again is written again only after
-//! a while; a cluster without a report has its clamps in the log alone. Admission never waits for it.
+//! Input: clamps of machine writes, and children of a RayJob or RayService that were denied, in this
+//! process, whether or not this replica leads. Output: for each group the last clamp, in the report of
+//! its cluster; an Event on the parent. The same clamp again is written again only after a while; a
+//! cluster without a report has its clamps in the log alone. Admission never waits for it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,11 +15,12 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 
 use super::apply::patching;
+use super::events::Recorder;
 use super::index::Key;
 use super::reports;
 use crate::bounds::Clamp;
 use crate::clock;
-use crate::http::Clamped;
+use crate::http::Noted;
 
 /// Clamps that wait; more are in the log alone.
 const WAITING: usize = 256;
@@ -29,21 +31,29 @@ const NO_NEWS: Duration = Duration::from_mins(10);
 /// Clamps that are known.
 const MOST_KNOWN: usize = 4096;
 
-/// Where admission puts clamps; they are noted till `stop`.
-pub fn notes(client: Client, stop: CancellationToken) -> Sender<Clamped> {
-    let (sender, clamped) = channel(WAITING);
+/// Where admission puts them; they are noted by `identity` till `stop`.
+pub fn notes(client: Client, identity: &str, stop: CancellationToken) -> Sender<Noted> {
+    let (sender, noted) = channel(WAITING);
+    let events = Recorder::new(client.clone(), identity);
     tokio::spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = note(client, clamped) => {}
+            () = note(client, events, noted) => {}
         }
     });
     sender
 }
 
-async fn note(client: Client, mut clamped: Receiver<Clamped>) {
+async fn note(client: Client, events: Recorder, mut noted: Receiver<Noted>) {
     let mut known: HashMap<(Key, String), (Clamp, Instant)> = HashMap::new();
-    while let Some(Clamped { namespace, cluster, by, clamps }) = clamped.recv().await {
+    while let Some(noted) = noted.recv().await {
+        let (namespace, cluster, by, clamps) = match noted {
+            Noted::Clamped { namespace, cluster, by, clamps } => (namespace, cluster, by, clamps),
+            Noted::Refused { parent, why } => {
+                events.warn(&parent, "RayClusterRefused", &why).await;
+                continue;
+            }
+        };
         let key = Key { namespace, name: cluster };
         let place = |clamp: &Clamp| (key.clone(), clamp.group.clone());
         let is_news = |clamp: &Clamp| {
