@@ -19,9 +19,10 @@ use super::metrics::Metrics;
 use super::resources;
 use crate::clock;
 use crate::model::NodeManager;
+use crate::model::names::own_account;
 use crate::plan::condition::{Condition, FOREIGN_NODE_MANAGER};
 use crate::plan::status::{self, Failure, Outcome};
-use crate::plan::{self, Action, Observed, Plan, Subject, Terms, nodes, stale};
+use crate::plan::{self, Action, Observed, Plan, Subject, Terms, head, nodes, stale};
 
 /// After this time it is looked again whether another manager is still at work.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -162,6 +163,7 @@ impl Round<'_> {
         let (written, outcome, trouble) = self.carry_out(&plan).await;
         let status = self.write_status(&plan, &outcome).await;
         self.tell(&plan, &written, &outcome).await;
+        self.warn_of_account(&written).await;
         match (trouble, plan.again.into_iter().chain(status?).min()) {
             (Some(trouble), _) => Err(trouble),
             (None, Some(wait)) => Ok(Next::requeue(wait)),
@@ -233,6 +235,27 @@ impl Round<'_> {
         let told = plan.actions.iter().filter(|action| matches!(action, Action::Tell { .. }));
         let all: Vec<&Action> = written.iter().copied().chain(told).collect();
         self.context.events.tell(self.stored, &all, outcome).await;
+    }
+
+    /// A head was made whose autoscaler gets no token because its account, a user's, gives none.
+    async fn warn_of_account(&self, written: &[&Action]) {
+        let accounts = written.iter().filter_map(|action| match action {
+            Action::CreatePod(pod) => head::token_of(pod),
+            _ => None,
+        });
+        for account in accounts.filter(|account| *account != own_account(&self.key.name)) {
+            let api = resources::api(&self.context.client, "ServiceAccount", &self.key.namespace);
+            let found = api.get_opt(account).await.ok().flatten();
+            let says = found.as_ref().and_then(|it| it.data.get("automountServiceAccountToken"));
+            if says == Some(&Value::Bool(false)) {
+                let note = format!(
+                    "account {account} gives Pods no token (automountServiceAccountToken: false), and \
+                     the autoscaler needs one: set it true in the head's template, or mount a projected \
+                     token into the sidecar by autoscalerOptions.volumeMounts"
+                );
+                self.context.events.warn(self.stored, "AutoscalerWithoutToken", &note).await;
+            }
+        }
     }
 
     /// What a refusal means, and whether it is worth another try.

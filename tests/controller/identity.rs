@@ -110,6 +110,34 @@ fn an_account_that_is_missing_is_named_and_the_head_comes_once_it_is_there() {
 }
 
 #[test]
+fn an_account_that_gives_no_token_is_told_of_unless_the_head_mounts_one_itself() {
+    let space = Space::new("no-token");
+    let _controller = space.controller(&[]);
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "hardened"},
+        "automountServiceAccountToken": false,
+    });
+    space.create("serviceaccounts", &account);
+    let mut object = autoscaled("mounts", 0);
+    object["spec"]["headGroupSpec"]["template"]["spec"]["serviceAccountName"] = json!("hardened");
+    let mut bare = object.clone();
+    object["spec"]["headGroupSpec"]["template"]["spec"]["automountServiceAccountToken"] =
+        json!(true);
+    space.create("rayclusters", &object);
+    space.settle("mounts", 0);
+    bare["metadata"]["name"] = json!("bare");
+    space.create("rayclusters", &bare);
+    space.settle("bare", 0);
+    space.told("AutoscalerWithoutToken", "account hardened gives Pods no token");
+    let events = space.list("events").into_iter();
+    let about: Vec<String> = events
+        .filter(|event| event["reason"] == "AutoscalerWithoutToken")
+        .map(|event| event["regarding"]["name"].to_string())
+        .collect();
+    assert_eq!(about, ["\"bare\""]);
+}
+
+#[test]
 fn of_two_long_similar_names_one_can_be_deleted_without_the_other() {
     let space = Space::new("similar");
     let _controller = space.controller(&[]);
