@@ -19,6 +19,7 @@ mod judge;
 
 use std::collections::BTreeMap;
 
+use crate::bounds::Clamp;
 use crate::model::{Actor, Finding, Op, Pointer, Severity};
 
 pub use crate::model::settings::{self, Mode, Settings};
@@ -71,6 +72,8 @@ pub struct Answer {
     pub subject: Subject,
     /// Parent of a generated child, named in its denials.
     pub parent: Option<Parent>,
+    /// Counts that a machine wrote and that the patch lowers: machines are not told.
+    pub clamps: Vec<Clamp>,
     /// Short facts for the API server's audit log; keys without prefix.
     pub audit_annotations: BTreeMap<String, String>,
 }

@@ -21,7 +21,7 @@ pub mod scope;
 mod victims;
 
 pub use carry::{REPLICAS_ANNOTATION, carry};
-pub use counts::mend;
+pub use counts::{Clamp, clamps, mend};
 
 use crate::model::{Change, Finding};
 

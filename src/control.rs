@@ -5,11 +5,16 @@
 //! where it changed. One replica acts, the one that holds the Lease; every write is safe without it. A
 //! replica that does not lead watches nothing.
 
+mod accounts;
 mod apply;
+mod auto;
+mod domino;
 mod events;
 pub mod evidence;
 mod index;
 mod leader;
+mod metrics;
+pub mod notes;
 mod reconcile;
 mod reports;
 mod resources;
@@ -28,17 +33,25 @@ use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::accounts::Accounts;
+use self::auto::Auto;
+use self::domino::Domino;
 use self::events::Recorder;
 use self::evidence::Evidence;
 use self::index::Index;
 use self::leader::Leader;
+use self::metrics::Metrics;
 use self::reconcile::{Context, Trouble};
 use self::reports::Reports;
 use self::rights::Rights;
-use crate::http::ops::Readiness;
+use self::watch::Feed;
+use crate::http::ops::{Page, Readiness};
+use crate::model::NodeManager;
+use crate::model::settings::Mode;
 use crate::plan::Terms;
 use crate::ray::Cache;
 
@@ -73,6 +86,8 @@ pub struct Controller {
     options: Options,
     rights: Rights,
     watches: Watches,
+    metrics: Arc<Metrics>,
+    auto: Auto,
     leader: Leader,
     lease: JoinHandle<()>,
     stop: CancellationToken,
@@ -87,7 +102,20 @@ impl Controller {
     pub fn stand(client: Client, options: Options, stop: CancellationToken) -> Self {
         let (leader, lease) = Leader::stand(client.clone(), &options, stop.clone());
         let (rights, watches) = (Rights::default(), Watches::default());
-        Self { client, options, rights, watches, leader, lease, stop }
+        let metrics = Arc::new(Metrics::new());
+        let auto = Auto::new(&options.terms.settings);
+        Self { client, options, rights, watches, metrics, auto, leader, lease, stop }
+    }
+
+    /// Who makes nodes where nothing says so for a namespace; `None`: not known yet.
+    pub fn node_manager(&self) -> Receiver<Option<NodeManager>> {
+        self.auto.manager()
+    }
+
+    /// The page for Prometheus.
+    pub fn metrics(&self) -> Page {
+        let metrics = Arc::clone(&self.metrics);
+        Arc::new(move || metrics.page())
     }
 
     /// `readiness` with the controller's own checks: rights, watches, election.
@@ -101,14 +129,17 @@ impl Controller {
         readiness
             .with("rights", self.rights.check())
             .with("watches", watches)
+            .with("node-manager", self.auto.check())
             .with("leader", self.leader.check())
     }
 
     /// Works, term by term, until the end.
     pub async fn run(mut self) -> anyhow::Result<()> {
         tokio::spawn(self.rights.clone().watch_over(self.client.clone(), self.stop.clone()));
+        tokio::spawn(self.auto.clone().watch_over(self.evidence(), self.stop.clone()));
         let events = Arc::new(Recorder::new(self.client.clone(), &self.options.identity));
         while let Some(ends) = self.leader.next_term().await {
+            self.metrics.elected();
             let index = Arc::<Index>::default();
             self.show(Some(Arc::clone(&index)));
             self.lead(index, Arc::clone(&events), ends).await;
@@ -117,41 +148,64 @@ impl Controller {
         self.lease.await.context("the election failed")
     }
 
+    fn evidence(&self) -> Evidence {
+        let accounts = self.options.terms.settings.accounts.kuberay.clone();
+        Evidence::new(self.client.clone(), accounts)
+    }
+
     fn show(&self, index: Option<Arc<Index>>) {
         *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = index;
     }
 
     /// One term, which begins with fresh lists: another replica may have written till now.
     async fn lead(&self, index: Arc<Index>, events: Arc<Recorder>, ends: CancellationToken) {
-        let Self { client, options, leader, .. } = self;
+        let Self { client, options, leader, metrics, .. } = self;
         let (queue, queued) = futures::channel::mpsc::unbounded();
-        let store = watch::start(client, &index, &queue, &ends);
+        let feed =
+            Feed { index: Arc::clone(&index), queue: queue.clone(), metrics: Arc::clone(metrics) };
+        let store = watch::start(client, &feed, &ends);
         if let Some(reports) = &options.reports {
             let reports = Reports {
                 client: client.clone(),
                 index: Arc::clone(&index),
                 leader: leader.clone(),
                 store: store.clone(),
-                queue,
+                queue: queue.clone(),
                 events: Arc::clone(&events),
                 options: reports.clone(),
-                cache: Cache::new(ANSWER_FOR, MOST_HEADS),
+                // A Pod that is ready for long is judged by an answer from after it became so.
+                cache: Cache::new(ANSWER_FOR.min(reports.joined_within / 2), MOST_HEADS),
                 seen: tokio::sync::Mutex::default(),
             };
             tokio::spawn(reports.run(ends.clone()));
         }
-        let accounts = options.terms.settings.accounts.kuberay.clone();
+        let domino = Domino {
+            client: client.clone(),
+            leader: leader.clone(),
+            events: Arc::clone(&events),
+            metrics: Arc::clone(metrics),
+            enforces: options.terms.settings.mode == Mode::Enforce,
+        };
+        tokio::spawn(domino.run(ends.clone()));
+        let accounts_of_users =
+            Accounts { client: client.clone(), queue, ends: ends.clone(), awaited: Arc::default() };
         let context = Arc::new(Context {
-            evidence: Evidence::new(client.clone(), accounts),
+            accounts: accounts_of_users,
+            evidence: self.evidence(),
             events,
             client: client.clone(),
             index,
             leader: leader.clone(),
+            metrics: Arc::clone(metrics),
             terms: options.terms.clone(),
         });
         let work = applier(
             |object: Arc<DynamicObject>, context: Arc<Context>| {
-                Box::pin(async move { reconcile::cluster(&object, &context).await })
+                Box::pin(async move {
+                    let next = reconcile::cluster(&object, &context).await;
+                    context.metrics.round(next.is_ok());
+                    next
+                })
             },
             on_trouble,
             context,

@@ -18,6 +18,7 @@ mod deadline;
 mod decision;
 pub mod domino;
 mod intake;
+mod notes;
 pub mod ops;
 
 use std::sync::Arc;
@@ -31,10 +32,12 @@ use axum::http::{HeaderValue, StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use tokio::sync::mpsc::Sender;
 
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
 use capacity::Capacity;
-use ops::Readiness;
+pub use notes::Noted;
+use ops::{Page, Readiness};
 
 /// What the rules read; swapped as a whole.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +67,8 @@ pub struct App {
     limits: Limits,
     capacity: Capacity,
     readiness: Arc<Readiness>,
+    notes: Option<Sender<Noted>>,
+    metrics: Option<Page>,
 }
 
 impl App {
@@ -75,7 +80,23 @@ impl App {
             limits,
             capacity: Capacity::new(limits.concurrent),
             readiness,
+            notes: None,
+            metrics: None,
         }
+    }
+
+    /// The same with a page for Prometheus.
+    #[must_use]
+    pub fn with_metrics(mut self, page: Page) -> Self {
+        self.metrics = Some(page);
+        self
+    }
+
+    /// The same with somebody who notes what writers are not told.
+    #[must_use]
+    pub fn noting(mut self, notes: Sender<Noted>) -> Self {
+        self.notes = Some(notes);
+        self
     }
 
     /// The same with another core.
@@ -85,26 +106,39 @@ impl App {
         self
     }
 
+    /// Has it noted, where somebody does and has the time.
+    fn note(&self, review: &Review, answer: &Answer) {
+        let Some(notes) = &self.notes else { return };
+        for noted in notes::of(review, answer) {
+            let _ = notes.try_send(noted);
+        }
+    }
+
     /// Judges by `snapshot` from the next review on.
     pub fn replace(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
     }
 }
 
-/// Liveness and readiness alone, for a process that serves no webhook.
-pub fn ops_router(readiness: Arc<Readiness>) -> Router {
+/// Liveness, readiness and, where there are any, metrics alone, for a process that serves no webhook.
+pub fn ops_router(readiness: Arc<Readiness>, page: Option<Page>) -> Router {
     let ready = |State(readiness): State<Arc<Readiness>>, request: Request| async move {
         readiness.answer(request.uri().query())
     };
-    Router::new()
-        .route("/livez", get(ops::livez))
-        .route("/readyz", get(ready))
-        .with_state(readiness)
+    let mut router = Router::new();
+    if let Some(page) = page {
+        router = router.route("/metrics", get(async move || ops::metrics(&page)));
+    }
+    router.route("/livez", get(ops::livez)).route("/readyz", get(ready)).with_state(readiness)
 }
 
 /// The routes of the webhook.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let mut router = Router::new();
+    if let Some(page) = app.metrics.clone() {
+        router = router.route("/metrics", get(async move || ops::metrics(&page)));
+    }
+    router
         .route("/mutate", post(mutate))
         .route("/validate", post(validate))
         .route("/livez", get(ops::livez))

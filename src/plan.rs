@@ -9,6 +9,7 @@ pub mod auth;
 pub mod build;
 pub mod cleanup;
 pub mod condition;
+pub mod excess;
 pub mod fields;
 pub mod group;
 pub mod handover;
@@ -112,8 +113,6 @@ pub enum Action {
     Mend(Value),
     /// DELETE of an object that is ours, by the UID that was seen.
     Remove {
-        /// `apiVersion`.
-        api_version: String,
         /// Kind.
         kind: String,
         /// Name.

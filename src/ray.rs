@@ -107,6 +107,12 @@ impl Dashboard {
         wire::answer(self.within(both).await)
     }
 
+    /// What waits for resources; `None` where it is not said.
+    pub async fn demand(&self) -> Option<Demand> {
+        let answer = self.within(call::get(self, wire::DEMAND)).await.ok()?;
+        wire::demand(&answer)
+    }
+
     async fn within<T>(
         &self,
         question: impl Future<Output = Result<T, String>>,

@@ -20,12 +20,16 @@ mod proxy;
 #[path = "controller/space.rs"]
 mod space;
 
+#[path = "controller/cleanup.rs"]
+mod cleanup;
 #[path = "controller/election.rs"]
 mod election;
 #[path = "controller/faults.rs"]
 mod faults;
 #[path = "controller/identity.rs"]
 mod identity;
+#[path = "controller/joined.rs"]
+mod joined;
 #[path = "controller/lifecycle.rs"]
 mod lifecycle;
 #[path = "controller/managers.rs"]

@@ -44,7 +44,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 fn stored_containers(plane: &ControlPlane) -> Vec<String> {
-    let cluster = plane.get_json(&["raycluster", "lab", "-n", "team-a"]);
+    let cluster = plane.get_json(&["rayclusters.ray.io", "lab", "-n", "team-a"]);
     let spec = &cluster["spec"]["headGroupSpec"]["template"]["spec"];
     names(&spec["containers"]).into_iter().map(str::to_owned).collect()
 }
@@ -60,6 +60,88 @@ fn pods(plane: &ControlPlane) -> Vec<Value> {
     list["items"].as_array().expect("a list").clone()
 }
 
+/// The autoscaler's own account asks for more than the maximum; nobody reads what it is told.
+#[track_caller]
+fn a_clamp_is_noted_in_the_report(plane: &ControlPlane) {
+    let report = || {
+        let got = plane.kubectl(&["get", "rcr", "lab", "-n", "team-a", "-o", "json"]);
+        serde_json::from_str::<Value>(&got.stdout).unwrap_or_default()
+    };
+    wait_until(SOON, "there is a report", || report()["report"].is_object().then_some(()));
+    let account = "system:serviceaccount:team-a:raywarden-lab";
+    let asks = |replicas: u32, flags: &[&str]| {
+        let count = "/spec/workerGroupSpecs/0/replicas";
+        let change = format!(r#"[{{"op": "replace", "path": "{count}", "value": {replicas}}}]"#);
+        let patch =
+            ["patch", "rayclusters.ray.io", "lab", "-n", "team-a", "--type=json", "-p", &change];
+        plane.kubectl(&[&patch[..], &[&format!("--as={account}")], flags].concat()).ok();
+    };
+    asks(8, &["--dry-run=server"]);
+    asks(9, &[]);
+    let noted = wait_until(SOON, "the clamp is noted", || {
+        Some(report()["clamps"]["pool"].clone()).filter(Value::is_object)
+    });
+    assert_eq!((&noted["asked"], &noted["allowed"]), (&9.into(), &3.into()), "{noted}");
+    assert_eq!(noted["by"], account);
+    asks(2, &[]);
+    let stored = plane.get_json(&["rayclusters.ray.io", "lab", "-n", "team-a"]);
+    assert_eq!(stored["spec"]["workerGroupSpecs"][0]["replicas"], 2);
+    assert_eq!(report()["clamps"]["pool"], noted, "what is within bounds is no clamp");
+}
+
+/// Events of a reason, once there is one: what each is about, and its note.
+#[track_caller]
+fn events(plane: &ControlPlane, reason: &str) -> Vec<(Value, Value)> {
+    let reason = format!("reason={reason}");
+    wait_until(SOON, &reason, || {
+        let asked = ["events.events.k8s.io", "-n", "team-a", "--field-selector", &reason];
+        let list = plane.get_json(&asked);
+        let events = list["items"].as_array()?.iter();
+        let told = events.map(|it| (it["regarding"]["name"].clone(), it["note"].clone()));
+        Some(told.collect::<Vec<_>>()).filter(|told| !told.is_empty())
+    })
+}
+
+#[track_caller]
+fn a_parent_is_told_of_a_child_that_was_denied(plane: &ControlPlane) {
+    let owner = "[{apiVersion: ray.io/v1, kind: RayJob, name: nightly, controller: true, \
+                 uid: 00000000-0000-0000-0000-000000000002}]";
+    let child = CLUSTER
+        .replace("{name: lab,", &format!("{{name: child, ownerReferences: {owner},"))
+        .replace("minReplicas: 1", "minReplicas: 9");
+    for flags in [&["--dry-run=server"][..], &[]] {
+        let create = [&["create", "-f", "-"][..], flags].concat();
+        assert!(!plane.kubectl_with("admin", &create, &child).status.success());
+    }
+    let told = events(plane, "RayClusterRefused");
+    let (about, note) = &told[0];
+    assert_eq!((told.len(), about), (1, &"nightly".into()), "{told:?}");
+    assert!(note.as_str().is_some_and(|note| note.contains("maxReplicas is 3")), "{note}");
+}
+
+#[track_caller]
+fn what_passes_admission_by_the_scale_subresource_is_taken_back(plane: &ControlPlane) {
+    let group = "distributed-compute.dominodatalab.com";
+    let kind = format!("rayclusters.{group}");
+    plane.apply_yaml(&format!(
+        "{{apiVersion: {group}/v1alpha1, kind: RayCluster, metadata: {{name: ray-1, namespace: team-a}}, \
+         spec: {{worker: {{replicas: 2}}, autoscaling: {{minReplicas: 1, maxReplicas: 5}}}}}}"
+    ));
+    let scale = |to: &str| {
+        let asked = ["scale", &kind, "ray-1", "-n", "team-a", &format!("--replicas={to}")];
+        plane.kubectl(&asked).ok();
+    };
+    let replicas =
+        || plane.get_json(&[&kind, "ray-1", "-n", "team-a"])["spec"]["worker"]["replicas"].clone();
+    scale("50");
+    wait_until(SOON, "the count is taken back", || (replicas() == 5).then_some(()));
+    let told = events(plane, "ReplicasAboveMax");
+    assert!(told[0].1.as_str().is_some_and(|note| note.contains("was 50")), "{told:?}");
+    scale("0");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(replicas(), 0, "zero suspends the cluster");
+}
+
 #[test]
 fn one_process_injects_and_makes_the_pods_and_hands_the_cluster_over_without_losing_one() {
     let plane = ControlPlane::start(Options {
@@ -70,6 +152,10 @@ fn one_process_injects_and_makes_the_pods_and_hands_the_cluster_over_without_los
     for namespace in ["team-a", "raywarden-system"] {
         plane.kubectl(&["create", "namespace", namespace]).ok();
     }
+    let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crd/rayclusterreport.yaml");
+    plane.kubectl(&["create", "-f", definition]).ok();
+    let domino = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/domino/crd.yaml");
+    plane.kubectl(&["create", "-f", domino]).ok();
     let kubeconfig = plane.kubeconfig("admin").display().to_string();
     let controller = ["--with-controller", "--kubeconfig", &kubeconfig];
     let flags =
@@ -84,6 +170,10 @@ fn one_process_injects_and_makes_the_pods_and_hands_the_cluster_over_without_los
     plane.apply_yaml(CLUSTER);
     assert_eq!(stored_containers(&plane), ["ray-head", "autoscaler"]);
     wait_until(SOON, "head and worker are made", || (pods(&plane).len() == 2).then_some(()));
+    a_clamp_is_noted_in_the_report(&plane);
+    a_parent_is_told_of_a_child_that_was_denied(&plane);
+    what_passes_admission_by_the_scale_subresource_is_taken_back(&plane);
+    wait_until(SOON, "three workers are made", || (pods(&plane).len() == 4).then_some(()));
     let before: Vec<Value> =
         pods(&plane).iter().map(|pod| pod["metadata"]["uid"].clone()).collect();
     let head = pods(&plane)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 
 use super::{Answer, Mode, Parent, Phase, PolicySet, Review, Settings, Why, actor, gate};
+use crate::bounds::Clamp;
 use crate::dialect::{self, Dialect, kuberay};
 use crate::model::{
     Actor, Change, Cluster, Draft, Finding, NodeManager, Op, Operation, Pointer, RuleId, Severity,
@@ -66,6 +67,15 @@ struct Work<'a> {
     stored: Option<&'a Value>,
 }
 
+/// What mutation gives.
+struct Mutation {
+    ops: Vec<Op>,
+    findings: Vec<Finding>,
+    /// The changed object, where anything changed.
+    value: Option<Value>,
+    clamps: Vec<Clamp>,
+}
+
 impl<'a> Work<'a> {
     fn answer(&self, change: &Change<'a>) -> Answer {
         let mut findings = Vec::new();
@@ -79,7 +89,7 @@ impl<'a> Work<'a> {
                 change.new,
             ));
         }
-        let (ops, told, value) = self.mutate(change);
+        let Mutation { ops, findings: told, value, clamps } = self.mutate(change);
         if mutates {
             findings.extend(told);
         }
@@ -92,7 +102,11 @@ impl<'a> Work<'a> {
             let places: HashSet<Pointer> = findings.iter().map(|it| it.at.clone()).collect();
             findings.extend(shape.into_iter().filter(|finding| !places.contains(&finding.at)));
         }
-        self.close(change, findings, ops)
+        let mut answer = self.close(change, findings, ops);
+        if !change.actor.is_person() && !answer.patch.is_empty() {
+            answer.clamps = clamps;
+        }
+        answer
     }
 
     /// Written through v1alpha1, whose conversion drops fields.
@@ -101,13 +115,15 @@ impl<'a> Work<'a> {
         written.version == "v1alpha1"
     }
 
-    /// Everything that is ours to change: the patch, findings about it, and the changed object where
-    /// anything changed.
-    fn mutate(&self, change: &Change<'a>) -> (Vec<Op>, Vec<Finding>, Option<Value>) {
+    /// Everything that is ours to change.
+    fn mutate(&self, change: &Change<'a>) -> Mutation {
         let mut draft = Draft::new(self.object);
         let (edits, mut findings) = bounds::carry(change);
         draft.apply(edits);
-        let (edits, told) = self.seen(change, &draft, bounds::mend);
+        let (clamps, edits, told) = self.seen(change, &draft, |change| {
+            let (edits, told) = bounds::mend(change);
+            (bounds::clamps(change, &edits), edits, told)
+        });
         draft.apply(edits);
         findings.extend(told);
         if inject::strip(change, &mut draft) {
@@ -119,7 +135,7 @@ impl<'a> Work<'a> {
             findings.extend(inject::mend(change, &mut draft));
         }
         let (ops, value) = draft.into_parts();
-        (ops, findings, value)
+        Mutation { ops, findings, value, clamps }
     }
 
     /// Asks a rule about the cluster as the draft shows it.
@@ -195,6 +211,7 @@ impl<'a> Work<'a> {
             passed: None,
             subject: self.review.subject(),
             parent: None,
+            clamps: Vec::new(),
             audit_annotations: BTreeMap::new(),
         };
         answer.audit_annotations = annotations(&answer);
@@ -241,6 +258,7 @@ fn pass(review: &Review, why: Why) -> Answer {
         passed: Some(why),
         subject: review.subject(),
         parent: None,
+        clamps: Vec::new(),
         audit_annotations: BTreeMap::new(),
     }
 }

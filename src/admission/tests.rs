@@ -158,6 +158,21 @@ fn machines_get_no_warnings_but_the_audit_log_gets_the_facts() {
 }
 
 #[test]
+fn what_a_machine_wrote_above_the_maximum_is_handed_on_and_what_a_person_wrote_is_not() {
+    let old = cluster();
+    let mut new = with(old.clone(), "/spec/workerGroupSpecs/0/replicas", json!(9));
+    let max = new["spec"]["workerGroupSpecs"][0]["maxReplicas"].as_i64().unwrap();
+    let machine = "system:serviceaccount:team-a:lab";
+    let answer = ask_as(&Settings::default(), Some(&old), &new, machine);
+    let group = new["spec"]["workerGroupSpecs"][0]["groupName"].as_str().unwrap().to_owned();
+    assert_eq!(answer.clamps, [Clamp { group, asked: 9, allowed: max }]);
+    assert!(ask_as(&Settings::default(), Some(&old), &new, "alice").clamps.is_empty());
+    assert!(ask_as(&audit(), Some(&old), &new, machine).clamps.is_empty(), "nothing was lowered");
+    new["spec"]["workerGroupSpecs"][0]["replicas"] = json!(max);
+    assert!(ask_as(&Settings::default(), Some(&old), &new, machine).clamps.is_empty());
+}
+
+#[test]
 fn validation_alone_says_what_mutation_would_still_have_changed() {
     let below = with(cluster(), "/spec/workerGroupSpecs/0/minReplicas", json!(3));
     let parsed = Review::from_value(request(None, &below, "alice")).unwrap();

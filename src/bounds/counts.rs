@@ -20,6 +20,28 @@ pub fn mend(change: &Change<'_>) -> (Vec<Edit>, Vec<Finding>) {
     (edits, findings)
 }
 
+/// A count that was lowered to its maximum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clamp {
+    /// The group.
+    pub group: String,
+    /// What was written.
+    pub asked: i64,
+    /// What is stored.
+    pub allowed: i64,
+}
+
+/// Which of `edits`, made by [`mend()`], lowered a count.
+pub fn clamps(change: &Change<'_>, edits: &[Edit]) -> Vec<Clamp> {
+    let clamp = |group: &Group<'_>| {
+        let asked = group.replicas.count.number()?;
+        let edit = edits.iter().find(|edit| edit.at == group.replicas.at)?;
+        let allowed = edit.value.as_ref()?.as_i64().filter(|allowed| *allowed < asked)?;
+        Some(Clamp { group: group.label().to_owned(), asked, allowed })
+    };
+    change.new.groups.iter().filter_map(clamp).collect()
+}
+
 /// The count that shall stand instead of the one that stands there.
 fn target(change: &Change<'_>, pair: &Pair<'_>) -> Option<i64> {
     let group = pair.new;

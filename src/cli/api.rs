@@ -214,7 +214,7 @@ async fn serve(args: ApiArgs) -> anyhow::Result<Verdict> {
     announce(serves_at, &options, &upstream);
     let api = Arc::new(Api::new(client, upstream, options, Arc::clone(&readiness)));
     let serving = tokio::spawn(door.serve(domino::router(Arc::clone(&api)), stop.clone()));
-    let answering = axum::serve(ops, ops_router(Arc::clone(&readiness)));
+    let answering = axum::serve(ops, ops_router(Arc::clone(&readiness), None));
     tokio::spawn(answering.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
 
     signals.until_end(&reload).await;

@@ -106,6 +106,10 @@ pub(super) struct ControllerFlags {
     #[arg(long, env = "RAYWARDEN_JOINED_WITHIN", value_parser = above_zero, default_value = "2m", value_name = "TIME")]
     joined_within: Duration,
 
+    /// An autoscaler that runs and lets something wait for longer than this, though a group has room, is not operating
+    #[arg(long, env = "RAYWARDEN_AUTOSCALER_ACTS_WITHIN", value_parser = above_zero, default_value = "5m", value_name = "TIME")]
+    autoscaler_acts_within: Duration,
+
     /// Replace workers that have not joined, one of a group at a time, never while the head does not answer
     #[arg(long, env = "RAYWARDEN_REPLACE_NOT_JOINED")]
     replace_not_joined: bool,
@@ -149,6 +153,7 @@ impl ControllerFlags {
             concurrency: self.concurrency,
             reports: (!self.no_reports).then(|| ReportOptions {
                 joined_within: self.joined_within,
+                acts_within: self.autoscaler_acts_within,
                 replaces: self.replace_not_joined,
                 stuck_after: Terms::default().stuck_after,
                 at_rest: self.report_interval,
@@ -188,7 +193,8 @@ async fn control(args: ControllerArgs) -> anyhow::Result<Verdict> {
     });
     let controller = Controller::stand(client, options, stop.clone());
     let readiness = Arc::new(controller.checked_in(Readiness::default()));
-    let answering = axum::serve(ops, ops_router(readiness));
+    let page = controller.metrics();
+    let answering = axum::serve(ops, ops_router(readiness, Some(page)));
     let answering = answering.with_graceful_shutdown(stop.cancelled_owned());
     tokio::spawn(answering.into_future());
     controller.run().await?;

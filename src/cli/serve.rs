@@ -45,6 +45,11 @@ pub struct ServeArgs {
     #[arg(long, env = "RAYWARDEN_WITH_CONTROLLER")]
     with_controller: bool,
 
+    /// Note what machines are not told, as --with-controller does: counts that were clamped in the report of
+    /// the RayCluster, children that were denied in an Event on their RayJob or RayService
+    #[arg(long, env = "RAYWARDEN_WITH_NOTES")]
+    with_notes: bool,
+
     #[command(flatten)]
     work: ControllerFlags,
 

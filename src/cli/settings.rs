@@ -11,7 +11,7 @@ use crate::model::{NodeManager, Quantity};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub struct SettingsArgs {
-    /// Who makes the Pods of ray.io clusters; `auto`: nothing decides it here, so as for kuberay
+    /// Who makes the Pods of ray.io clusters; `auto`: the controller looks for a KubeRay operator, elsewhere as for kuberay
     #[arg(long, env = "RAYWARDEN_NODE_MANAGER", value_enum, default_value_t = NodeManagerChoice::Auto, value_name = "WHO")]
     node_manager: NodeManagerChoice,
 

@@ -29,7 +29,7 @@ const ALIVE: Duration = Duration::from_mins(1);
 const LEASES_FOR: Duration = Duration::from_secs(2);
 
 /// For how long it is known what an account may do.
-const RIGHTS_FOR: Duration = Duration::from_mins(1);
+const RIGHTS_FOR: Duration = Duration::from_secs(15);
 
 /// The annotation on the CRD that we install.
 const OUR_CRD: &str = "raywarden.io/installed-by";
@@ -63,6 +63,18 @@ impl Evidence {
             }
         }
         Ok(None)
+    }
+
+    /// Whether nobody else makes nodes anywhere, and why: our own CRD, and no live operator.
+    pub async fn alone(&self) -> kube::Result<Result<String, String>> {
+        if !self.crd_is_ours().await? {
+            return Ok(Err("the RayCluster CRD is not the one of raywarden".to_owned()));
+        }
+        let live = self.live(&mut *self.known.lock().await).await?;
+        Ok(match live.first() {
+            Some(home) => Err(format!("a KubeRay operator is alive: Lease {home}/{LEASE}")),
+            None => Ok("the RayCluster CRD is its own and no KubeRay operator is alive".to_owned()),
+        })
     }
 
     /// Whether the RayCluster CRD is the one that we install.

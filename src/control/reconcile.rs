@@ -9,17 +9,20 @@ use kube::api::DynamicObject;
 use kube::runtime::controller::Action as Next;
 use serde_json::Value;
 
+use super::accounts::Accounts;
 use super::apply::{self, Done, Hands};
 use super::events::Recorder;
 use super::evidence::Evidence;
 use super::index::{EXPECTED_FOR, Index, Key, Moment, Patience};
 use super::leader::Leader;
+use super::metrics::Metrics;
 use super::resources;
 use crate::clock;
 use crate::model::NodeManager;
+use crate::model::names::own_account;
 use crate::plan::condition::{Condition, FOREIGN_NODE_MANAGER};
 use crate::plan::status::{self, Failure, Outcome};
-use crate::plan::{self, Action, Observed, Plan, Subject, Terms, nodes, stale};
+use crate::plan::{self, Action, Observed, Plan, Subject, Terms, head, nodes, stale};
 
 /// After this time it is looked again whether another manager is still at work.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -31,9 +34,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Context {
     pub(super) client: Client,
     pub(super) index: Arc<Index>,
+    pub(super) accounts: Accounts,
     pub(super) leader: Leader,
     pub(super) evidence: Evidence,
     pub(super) events: Arc<Recorder>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) terms: Terms,
 }
 
@@ -46,7 +51,7 @@ pub(super) enum Trouble {
     Api(String),
     /// It refused for want of room: quota or limits.
     Refused(String),
-    /// The account that the head names is not there. Accounts of users are not watched.
+    /// The account that the head names is not there; it is watched for.
     NoAccount(String),
 }
 
@@ -70,7 +75,7 @@ impl Trouble {
             Self::NotYet(_) => (Duration::from_millis(200), Duration::from_secs(5)),
             Self::Api(_) => (Duration::from_secs(1), Duration::from_mins(5)),
             Self::Refused(_) => (Duration::from_secs(5), Duration::from_mins(5)),
-            Self::NoAccount(_) => (Duration::from_secs(1), Duration::from_secs(15)),
+            Self::NoAccount(_) => (Duration::from_mins(1), Duration::from_mins(5)),
         };
         Patience { first, longest }
     }
@@ -158,6 +163,7 @@ impl Round<'_> {
         let (written, outcome, trouble) = self.carry_out(&plan).await;
         let status = self.write_status(&plan, &outcome).await;
         self.tell(&plan, &written, &outcome).await;
+        self.warn_of_account(&written).await;
         match (trouble, plan.again.into_iter().chain(status?).min()) {
             (Some(trouble), _) => Err(trouble),
             (None, Some(wait)) => Ok(Next::requeue(wait)),
@@ -182,6 +188,7 @@ impl Round<'_> {
         }
         let foreign = self.context.evidence.kuberay_in(&self.key.namespace).await;
         if let Some(who) = foreign.map_err(|error| api(&error))? {
+            self.context.metrics.met_another_manager();
             plan.actions.clear();
             plan.again = Some(LOOK_AGAIN);
             let message = format!("{who}; nothing is written here while it is alive");
@@ -202,7 +209,10 @@ impl Round<'_> {
                 break;
             }
             match hands.act(action).await {
-                Ok(Done::Written) => written.push(action),
+                Ok(Done::Written) => {
+                    context.metrics.wrote(action);
+                    written.push(action);
+                }
                 Ok(Done::Already) => {}
                 Ok(Done::Conflict { kind, name }) => outcome.conflicts.push((kind, name)),
                 Ok(Done::Outdated) => {
@@ -227,6 +237,27 @@ impl Round<'_> {
         self.context.events.tell(self.stored, &all, outcome).await;
     }
 
+    /// A head was made whose autoscaler gets no token because its account, a user's, gives none.
+    async fn warn_of_account(&self, written: &[&Action]) {
+        let accounts = written.iter().filter_map(|action| match action {
+            Action::CreatePod(pod) => head::token_of(pod),
+            _ => None,
+        });
+        for account in accounts.filter(|account| *account != own_account(&self.key.name)) {
+            let api = resources::api(&self.context.client, "ServiceAccount", &self.key.namespace);
+            let found = api.get_opt(account).await.ok().flatten();
+            let says = found.as_ref().and_then(|it| it.data.get("automountServiceAccountToken"));
+            if says == Some(&Value::Bool(false)) {
+                let note = format!(
+                    "account {account} gives Pods no token (automountServiceAccountToken: false), and \
+                     the autoscaler needs one: set it true in the head's template, or mount a projected \
+                     token into the sidecar by autoscalerOptions.volumeMounts"
+                );
+                self.context.events.warn(self.stored, "AutoscalerWithoutToken", &note).await;
+            }
+        }
+    }
+
     /// What a refusal means, and whether it is worth another try.
     fn refused(
         &self,
@@ -248,6 +279,7 @@ impl Round<'_> {
         let message = &status.message;
         outcome.failure = Some(Failure::of(action, explained(message)));
         if let Some(account) = missing_account(message) {
+            self.context.accounts.wait_for(self.key, &account);
             outcome.missing_account = Some(account);
             return Some(Trouble::NoAccount(message.clone()));
         }
@@ -281,6 +313,7 @@ impl Round<'_> {
         }
         match apply::status(&self.context.client, self.key, &patch).await {
             Ok((version, status)) => {
+                self.context.metrics.wrote_status();
                 self.context.index.wrote_status(self.key, version, status);
                 Ok(None)
             }

@@ -27,11 +27,11 @@ use super::resources;
 use super::watch::{Queue, enqueue};
 use crate::clock;
 use crate::dialect::kuberay::{TOKEN_KEY, TokenAuth, managed_elsewhere};
-use crate::plan::joined::{Answer, Joined};
+use crate::plan::joined::{Answer, Want};
 use crate::plan::pod::{Phase, Pod};
-use crate::plan::report::{self, Facts};
+use crate::plan::report::{self, Facts, Look};
 use crate::plan::{Subject, head};
-use crate::ray::{Cache, Dashboard, PORT, Token};
+use crate::ray::{Cache, Dashboard, Demand, PORT, Token};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -49,6 +49,8 @@ const AT_ONCE: usize = 8;
 pub struct ReportOptions {
     /// For how long a ready Pod may lack its node.
     pub joined_within: Duration,
+    /// For how long something may wait for resources though a group has room.
+    pub acts_within: Duration,
     /// Pods that did not join are replaced, one of a group at a time.
     pub replaces: bool,
     /// For how long past its grace period a Pod may be terminating.
@@ -76,11 +78,20 @@ pub(super) struct Seen {
     wait: Duration,
     written: Option<Value>,
     strays: Vec<String>,
+    want: Option<Want>,
+    idles: bool,
 }
 
 impl Seen {
     fn new() -> Self {
-        Self { due: Instant::now() + SETTLE, wait: UNSETTLED, written: None, strays: Vec::new() }
+        Self {
+            due: Instant::now() + SETTLE,
+            wait: UNSETTLED,
+            written: None,
+            strays: Vec::new(),
+            want: None,
+            idles: false,
+        }
     }
 }
 
@@ -142,26 +153,29 @@ impl Reports {
             .into_iter()
             .find(|pod| pod.phase == Phase::Running && !pod.terminating && !pod.ip.is_empty());
         let address = running.and_then(|pod| address(&subject, pod));
-        let answer = match (running, address) {
-            (Some(pod), Some(address)) => {
-                let ask = Box::pin(self.ask(&subject, address));
-                self.cache.answer(&pod.uid, clock::now(), ask).await
-            }
-            _ => Answer::Unknown("no head Pod runs".to_owned()),
+        let (answer, demand) = match (running, address) {
+            (Some(pod), Some(address)) => self.ask(&subject, pod, address).await,
+            _ => (Answer::Unknown("no head Pod runs".to_owned()), None),
         };
         let dashboard = address.map(|it| it.to_string()).unwrap_or_default();
+        let waited = self.seen.lock().await.get(&key).and_then(|entry| entry.want.clone());
         let facts = Facts {
             pods: &moment.pods,
             answer: &answer,
             dashboard: &dashboard,
             threshold: self.options.joined_within,
             stuck_after: self.options.stuck_after,
+            demand: demand.as_ref(),
+            waited: waited.as_ref(),
+            acts_within: self.options.acts_within,
             now: clock::now(),
         };
-        let (report, joined) = report::report(&subject, &facts);
-        self.heed(&key, &stored, &joined).await;
-        let changed = self.keep(&key, &report).await;
+        let look = report::report(&subject, &facts);
+        self.heed(&key, &stored, &look).await;
+        let changed = self.keep(&key, &look.report).await;
+        let joined = &look.joined;
         let settled = joined.unknown.is_none()
+            && look.want.is_none()
             && joined.groups.iter().all(|group| group.starting == 0 && group.not_joined.is_empty());
         let mut seen = self.seen.lock().await;
         let entry = seen.entry(key).or_insert_with(Seen::new);
@@ -173,18 +187,40 @@ impl Reports {
         entry.due = Instant::now() + entry.wait;
     }
 
-    async fn ask(&self, subject: &Subject<'_>, address: SocketAddr) -> Answer {
+    /// The nodes, and with autoscaling what waits for resources.
+    async fn ask(
+        &self,
+        subject: &Subject<'_>,
+        head: &Pod,
+        address: SocketAddr,
+    ) -> (Answer, Option<Demand>) {
+        let dashboard = match self.dashboard(subject, address).await {
+            Ok(dashboard) => dashboard,
+            Err(why) => return (Answer::Unknown(why), None),
+        };
+        let nodes = Box::pin(dashboard.nodes_with_names());
+        let answer = self.cache.answer(&head.uid, clock::now(), nodes).await;
+        let demand = match &answer {
+            Answer::Known(_) if subject.view.autoscaling => dashboard.demand().await,
+            _ => None,
+        };
+        (answer, demand)
+    }
+
+    async fn dashboard(
+        &self,
+        subject: &Subject<'_>,
+        address: SocketAddr,
+    ) -> Result<Dashboard, String> {
         let dashboard = Dashboard::new(address);
         match TokenAuth::of(&subject.view) {
-            None => dashboard.nodes_with_names().await,
-            Some(TokenAuth::Kubernetes) => Answer::Unknown(
-                "the dashboard wants a token of Kubernetes, which is not sent to Pods".to_owned(),
-            ),
+            None => Ok(dashboard),
+            Some(TokenAuth::Kubernetes) => {
+                Err("the dashboard wants a token of Kubernetes, which is not sent to Pods"
+                    .to_owned())
+            }
             Some(TokenAuth::Secret { name, .. }) => {
-                match self.token(subject.namespace, &name).await {
-                    Ok(token) => dashboard.with_token(token).nodes_with_names().await,
-                    Err(why) => Answer::Unknown(why),
-                }
+                Ok(dashboard.with_token(self.token(subject.namespace, &name).await?))
             }
         }
     }
@@ -206,22 +242,29 @@ impl Reports {
         Token::new(&text.ok_or_else(none)?).map_err(|error| error.to_string())
     }
 
-    /// Tells of Pods that are newly found not to have joined, and lets the plan replace them where that
-    /// is wanted.
-    async fn heed(&self, key: &Key, stored: &Value, joined: &Joined) {
-        let strays: Vec<String> = joined.strays().map(|stray| stray.pod.clone()).collect();
-        let news = {
+    /// Tells of what is newly found: Pods that have not joined, an autoscaler that does nothing. Lets
+    /// the plan replace the Pods where that is wanted.
+    async fn heed(&self, key: &Key, stored: &Value, look: &Look) {
+        let strays: Vec<String> = look.joined.strays().map(|stray| stray.pod.clone()).collect();
+        let (strayed, idled) = {
             let mut seen = self.seen.lock().await;
             let entry = seen.entry(key.clone()).or_insert_with(Seen::new);
-            let news = strays.iter().any(|stray| !entry.strays.contains(stray));
+            let strayed = strays.iter().any(|stray| !entry.strays.contains(stray));
+            let idled = look.idles.is_some() && !entry.idles;
             entry.strays.clone_from(&strays);
-            news
+            entry.want.clone_from(&look.want);
+            entry.idles = look.idles.is_some();
+            (strayed, idled)
         };
-        if news {
+        if strayed {
             let note = format!("ready, and no node of Ray: {}", strays.join(", "));
             self.events.warn(stored, "WorkersNotJoined", &note).await;
         }
-        if self.options.replaces && self.index.set_unwanted(key, report::replaceable(joined)) {
+        if let Some(why) = look.idles.as_ref().filter(|_| idled) {
+            self.events.warn(stored, "AutoscalerNotOperating", why).await;
+        }
+        let unwanted = report::replaceable(&look.joined);
+        if self.options.replaces && self.index.set_unwanted(key, unwanted) {
             enqueue(&self.queue, key);
         }
     }
@@ -249,10 +292,7 @@ impl Reports {
     }
 
     async fn write(&self, key: &Key, report: &Value, known: bool) -> kube::Result<()> {
-        let kind = GroupVersionKind::gvk(report::GROUP, report::VERSION, report::KIND);
-        let resource = ApiResource::from_gvk_with_plural(&kind, report::PLURAL);
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &key.namespace, &resource);
+        let api = api(&self.client, &key.namespace);
         let stored = if known { None } else { api.get_opt(&key.name).await? };
         if !known && stored.is_none() {
             let object = serde_json::from_value(report.clone()).map_err(kube::Error::SerdeError)?;
@@ -268,6 +308,13 @@ impl Reports {
         }));
         api.patch(&key.name, &patching(), &patch).await.map(|_| ())
     }
+}
+
+/// The reports of a namespace.
+pub(super) fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(report::GROUP, report::VERSION, report::KIND);
+    let resource = ApiResource::from_gvk_with_plural(&kind, report::PLURAL);
+    Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
 /// Where the dashboard of a head listens.

@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::http::ops::Finding;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
-pub const NEEDED: [(&str, &str, &[&str]); 16] = [
+pub const NEEDED: [(&str, &str, &[&str]); 17] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("ray.io", "rayclusters/status", &["patch"]),
+    ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "watch", "patch"]),
     ("", "pods", &["get", "list", "watch", "create", "delete", "patch"]),
     ("", "pods/resize", &["patch"]),
     ("", "services", &["get", "list", "watch", "create", "patch"]),

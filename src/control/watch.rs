@@ -19,17 +19,25 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::index::{Index, Key};
+use super::metrics::Metrics;
 use super::resources::{self, OWNED};
 use crate::plan::pod::{CLUSTER, CREATED_BY, NODE_TYPE, OURSELVES, Pod};
 
 /// Where clusters wait for their turn.
 pub(super) type Queue = UnboundedSender<ObjectRef<DynamicObject>>;
 
+/// Where watches lead.
+#[derive(Clone)]
+pub(super) struct Feed {
+    pub(super) index: Arc<Index>,
+    pub(super) queue: Queue,
+    pub(super) metrics: Arc<Metrics>,
+}
+
 /// Starts every watch; the store holds the clusters.
 pub(super) fn start(
     client: &Client,
-    index: &Arc<Index>,
-    queue: &Queue,
+    feed: &Feed,
     stop: &CancellationToken,
 ) -> Store<DynamicObject> {
     let run = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
@@ -46,17 +54,16 @@ pub(super) fn start(
     let store = writer.as_reader();
     let clusters = watcher(Api::all_with(client.clone(), &rayclusters), watcher::Config::default());
     let clusters = clusters.default_backoff().modify(trim).reflect(writer);
-    run(Box::pin(watch_clusters(clusters, Arc::clone(index), queue.clone())));
+    run(Box::pin(watch_clusters(clusters, feed.clone())));
 
     let nodes =
         watcher::Config::default().labels(&format!("{NODE_TYPE} in (head, worker, redis-cleanup)"));
     let pods =
         watcher(Api::<DynamicObject>::all_with(client.clone(), &resources::of("Pod")), nodes);
-    run(Box::pin(watch_pods(pods.default_backoff(), Arc::clone(index), queue.clone())));
+    run(Box::pin(follow(POD, pods.default_backoff(), feed.clone())));
 
     let ours = watcher::Config::default().labels(&format!("{CREATED_BY}={OURSELVES}"));
     for kind in OWNED {
-        let (index, queue) = (Arc::clone(index), queue.clone());
         if kind == "Secret" {
             // Only that it is there and whose it is; never what is in it.
             let secrets =
@@ -64,12 +71,12 @@ pub(super) fn start(
             let secrets = secrets.default_backoff().map_ok(|event| {
                 mapped(event, |secret| json!({"kind": "Secret", "metadata": secret.metadata}))
             });
-            run(Box::pin(watch_objects(kind, secrets, index, queue)));
+            run(Box::pin(follow(owned(kind), secrets, feed.clone())));
         } else {
             let api = Api::<DynamicObject>::all_with(client.clone(), &resources::of(kind));
             let objects = watcher(api, ours.clone()).default_backoff();
             let objects = objects.map_ok(|event| mapped(event, resources::into_json));
-            run(Box::pin(watch_objects(kind, objects, index, queue)));
+            run(Box::pin(follow(owned(kind), objects, feed.clone())));
         }
     }
     store
@@ -99,9 +106,9 @@ pub(super) fn enqueue(queue: &Queue, key: &Key) {
 
 async fn watch_clusters(
     events: impl Stream<Item = watcher::Result<Event<DynamicObject>>>,
-    index: Arc<Index>,
-    queue: Queue,
+    feed: Feed,
 ) {
+    let Feed { index, queue, .. } = &feed;
     let mut seen = std::collections::HashMap::new();
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -111,7 +118,7 @@ async fn watch_clusters(
                 // Our own status writes queue nothing.
                 let now = face(&object);
                 if seen.insert(key.clone(), now.clone()) != Some(now) {
-                    enqueue(&queue, &key);
+                    enqueue(queue, &key);
                 }
             }
             Ok(Event::Delete(object)) => {
@@ -122,11 +129,11 @@ async fn watch_clusters(
             Ok(Event::InitDone) => {
                 index.complete("rayclusters");
                 for key in seen.keys() {
-                    enqueue(&queue, key);
+                    enqueue(queue, key);
                 }
             }
             Ok(Event::Init) => {}
-            Err(error) => report("rayclusters", &error),
+            Err(error) => feed.metrics.watch_broke_of("rayclusters", &error),
         }
     }
 }
@@ -142,43 +149,81 @@ fn face(object: &DynamicObject) -> (Option<i64>, Option<String>, u64) {
     (object.metadata.generation, object.uid(), hash.finish())
 }
 
-async fn watch_pods(
-    events: impl Stream<Item = watcher::Result<Event<DynamicObject>>>,
-    index: Arc<Index>,
-    queue: Queue,
+/// What one kind of watched object is to the index.
+struct Kind<T> {
+    name: &'static str,
+    /// Its cluster and its name; `None`: it is no concern of ours.
+    place: fn(&T) -> Option<(Key, String)>,
+    /// Shows it; whether that is news.
+    show: fn(&Index, &'static str, &Key, T) -> bool,
+    drop: fn(&Index, &'static str, &Key, &str),
+    known: fn(&Index, &'static str) -> HashSet<(Key, String)>,
+}
+
+const POD: Kind<DynamicObject> = Kind {
+    name: "pods",
+    place: |pod| {
+        let name = pod.labels().get(CLUSTER)?.clone();
+        Some((Key { namespace: pod.namespace()?, name }, pod.name_any()))
+    },
+    show: |index, _, key, pod| index.show_pod(key, Pod::read(&resources::into_json(pod))),
+    drop: |index, _, key, name| index.drop_pod(key, name),
+    known: |index, _| index.pod_names(),
+};
+
+/// An object that we make.
+const fn owned(kind: &'static str) -> Kind<Value> {
+    Kind {
+        name: kind,
+        place: |object| Some((owner(object)?, name_of(object).to_owned())),
+        show: |index, kind, key, object| {
+            let name = name_of(&object).to_owned();
+            index.show_object(key, kind, &name, slim(object, kind))
+        },
+        drop: |index, kind, key, name| index.drop_object(key, kind, name),
+        known: |index, kind| index.object_names(kind),
+    }
+}
+
+fn name_of(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("")
+}
+
+async fn follow<T>(
+    kind: Kind<T>,
+    events: impl Stream<Item = watcher::Result<Event<T>>>,
+    feed: Feed,
 ) {
-    let key_of = |object: &DynamicObject| {
-        let name = object.labels().get(CLUSTER)?.clone();
-        Some(Key { namespace: object.namespace()?, name })
-    };
+    let Feed { index, queue, .. } = &feed;
     let mut listed: Option<HashSet<(Key, String)>> = None;
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                let Some(key) = key_of(&object) else { continue };
+                let Some(place) = (kind.place)(&object) else { continue };
+                let key = place.0.clone();
                 if let Some(listed) = &mut listed {
-                    listed.insert((key.clone(), object.name_any()));
+                    listed.insert(place);
                 }
-                if index.show_pod(&key, Pod::read(&resources::into_json(object))) {
-                    enqueue(&queue, &key);
+                if (kind.show)(index, kind.name, &key, object) {
+                    enqueue(queue, &key);
                 }
             }
             Ok(Event::Delete(object)) => {
-                let Some(key) = key_of(&object) else { continue };
-                index.drop_pod(&key, &object.name_any());
-                enqueue(&queue, &key);
+                let Some((key, name)) = (kind.place)(&object) else { continue };
+                (kind.drop)(index, kind.name, &key, &name);
+                enqueue(queue, &key);
             }
             Ok(Event::Init) => listed = Some(HashSet::new()),
             Ok(Event::InitDone) => {
-                for (key, name) in index.pod_names().difference(&listed.take().unwrap_or_default())
-                {
-                    index.drop_pod(key, name);
-                    enqueue(&queue, key);
+                let listed = listed.take().unwrap_or_default();
+                for (key, name) in (kind.known)(index, kind.name).difference(&listed) {
+                    (kind.drop)(index, kind.name, key, name);
+                    enqueue(queue, key);
                 }
-                index.complete("pods");
+                index.complete(kind.name);
             }
-            Err(error) => report("pods", &error),
+            Err(error) => feed.metrics.watch_broke_of(kind.name, &error),
         }
     }
 }
@@ -190,48 +235,6 @@ fn owner(object: &Value) -> Option<Key> {
     let owner = owners.iter().find(|it| it.get("controller") == Some(&Value::Bool(true)))?;
     let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
     Some(Key { namespace: text(metadata, "namespace")?, name: text(owner, "name")? })
-}
-
-async fn watch_objects(
-    kind: &'static str,
-    events: impl Stream<Item = watcher::Result<Event<Value>>>,
-    index: Arc<Index>,
-    queue: Queue,
-) {
-    let name_of = |object: &Value| {
-        object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned()
-    };
-    let mut listed: Option<HashSet<(Key, String)>> = None;
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                let Some(key) = owner(&object) else { continue };
-                let name = name_of(&object);
-                if let Some(listed) = &mut listed {
-                    listed.insert((key.clone(), name.clone()));
-                }
-                if index.show_object(&key, kind, &name, slim(object, kind)) {
-                    enqueue(&queue, &key);
-                }
-            }
-            Ok(Event::Delete(object)) => {
-                let Some(key) = owner(&object) else { continue };
-                index.drop_object(&key, kind, &name_of(&object));
-                enqueue(&queue, &key);
-            }
-            Ok(Event::Init) => listed = Some(HashSet::new()),
-            Ok(Event::InitDone) => {
-                let listed = listed.take().unwrap_or_default();
-                for (key, name) in index.object_names(kind).difference(&listed) {
-                    index.drop_object(key, kind, name);
-                    enqueue(&queue, key);
-                }
-                index.complete(kind);
-            }
-            Err(error) => report(kind, &error),
-        }
-    }
 }
 
 /// What plans ask of an object.
@@ -258,14 +261,4 @@ pub(super) fn slim(mut object: Value, kind: &str) -> Value {
         }
     }
     slim
-}
-
-fn report(watch: &'static str, error: &watcher::Error) {
-    let forbidden = error.to_string().contains("forbidden");
-    tracing::warn!(
-        watch,
-        forbidden,
-        "a watch broke and begins anew: {}",
-        crate::telemetry::chain(error)
-    );
 }

@@ -104,6 +104,7 @@ fn judge(app: &App, phase: Phase, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let answer = (app.engine)(&snapshot.settings, &snapshot.policies, phase, &review);
         let bytes = wire::response(&review.uid, &answer).to_string().into_bytes();
         decision::log(phase, &review, &answer, begun.elapsed());
+        app.note(&review, &answer);
         bytes
     })
 }

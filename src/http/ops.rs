@@ -1,18 +1,23 @@
-//! `/livez`: the process answers. `/readyz`: traffic is welcome, or why not.
+//! `/livez`: the process answers. `/readyz`: traffic is welcome, or why not. `/metrics`: what it counts.
 //!
 //! Readiness is a list of named checks, each a function that looks at the state of the moment. A
 //! process that drains is alive and not ready.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 
 use super::text;
 
 /// What a check finds: a word about the good state, or the reason against it.
 pub type Finding = Result<String, String>;
+
+/// A page for Prometheus, made when it is asked for.
+pub type Page = Arc<dyn Fn() -> String + Send + Sync>;
 
 type Check = Box<dyn Fn() -> Finding + Send + Sync>;
 
@@ -94,6 +99,13 @@ impl Readiness {
         page.push_str(if ready { "ready" } else { "not ready" });
         text(status, page)
     }
+}
+
+/// The answer to `GET /metrics`.
+pub(super) fn metrics(page: &Page) -> Response {
+    const FORM: HeaderValue =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(CONTENT_TYPE, FORM)], page()).into_response()
 }
 
 pub(super) async fn livez() -> Response {

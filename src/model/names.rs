@@ -20,6 +20,9 @@ pub const HEAD_GROUP: &str = "headgroup";
 /// The container that runs Ray's autoscaler.
 pub const SIDECAR: &str = "autoscaler";
 
+/// Where a container finds the token of its account.
+pub const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /// Whether `text` is a DNS-1035 label: `a-z`, `0-9`, `-`, beginning with a letter and ending
 /// without a dash. Length apart.
 pub fn is_dns_1035(text: &str) -> bool {

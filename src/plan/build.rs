@@ -14,7 +14,7 @@ mod env;
 pub(super) mod fault;
 mod init;
 pub(super) mod labels;
-mod params;
+pub(super) mod params;
 mod probes;
 mod volumes;
 

@@ -1,13 +1,14 @@
 //! Which workers have really become Ray nodes, and how the autoscaler fares.
 //!
 //! Input: the Pods, what the head's dashboard answered, and the time. Output: [`Joined`], group by
-//! group, and [`Autoscaler`].
+//! group, [`Autoscaler`], and [`Want`], what waits though there is room.
 //!
 //! Invariants: only Pods of the cluster's UID count. Without an answer every Pod is unknown, never
 //! absent: while a head restarts no worker appears to have joined, and acting on that would empty
 //! the cluster. A dead node is nobody's node, and one node stands for one Pod.
 
 mod autoscaler;
+mod want;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::pod::{NodeType, Pod};
 pub use autoscaler::{Autoscaler, autoscaler};
+pub use want::{Want, want};
 
 /// A node as the head sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a cluster's report says: joined nodes, stuck Pods, the autoscaler's health, the dashboard.
 //!
 //! Input: the Pods, what the dashboard answered, and the time. Output: a `RayClusterReport`, and the
-//! CRD that holds it. It names moments, never ages, so that it changes only when something happened.
+//! CRD that holds it, with room for the clamps that admission notes there. It names moments, never ages, so that it changes only when something happened.
 //! Lists are capped.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Subject;
-use super::joined::{self, Answer, Autoscaler, Joined};
+use super::joined::{self, Answer, Autoscaler, Demand, Joined, Want};
 use super::object::owners;
 use super::pod::{CLUSTER, CREATED_BY, OURSELVES, Phase, Pod};
 
@@ -55,18 +55,44 @@ pub struct Facts<'a> {
     pub threshold: Duration,
     /// For how long past its grace period a Pod may be terminating.
     pub stuck_after: Duration,
+    /// What waits for resources; `None` where the dashboard does not say.
+    pub demand: Option<&'a Demand>,
+    /// What waited, though there was room, when it was looked at last.
+    pub waited: Option<&'a Want>,
+    /// For how long something may wait though there is room.
+    pub acts_within: Duration,
     /// The moment.
     pub now: Timestamp,
 }
 
-/// The report of a cluster, and what became of its workers.
-pub fn report(subject: &Subject<'_>, facts: &Facts<'_>) -> (Value, Joined) {
+/// What a look at a cluster gives.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The report.
+    pub report: Value,
+    /// What became of the workers.
+    pub joined: Joined,
+    /// What waits though there is room.
+    pub want: Option<Want>,
+    /// Why the autoscaler seems to do nothing; `None` where it does not.
+    pub idles: Option<String>,
+}
+
+/// The report of a cluster, and what it was made from.
+pub fn report(subject: &Subject<'_>, facts: &Facts<'_>) -> Look {
     let joined = joined::joined(subject.uid, facts.pods, facts.answer, facts.threshold, facts.now);
     let groups: Vec<Value> = joined.groups.iter().take(MOST_GROUPS).map(group).collect();
     let sum = |of: fn(&joined::GroupJoined) -> usize| joined.groups.iter().map(of).sum::<usize>();
     let autoscaling = subject.view.autoscaling;
     let health = joined::autoscaler(subject.uid, facts.pods, autoscaling, facts.now);
-    let (state, message) = health_words(&health);
+    let want = facts
+        .demand
+        .and_then(|demand| joined::want(&subject.view, &joined, demand, facts.waited, facts.now));
+    let idles = want.as_ref().filter(|_| runs(&health)).and_then(|it| idles(it, facts));
+    let (state, message) = match &idles {
+        Some(why) => ("NotOperating", why.clone()),
+        None => health_words(&health),
+    };
     let unknown = joined.unknown.as_deref().unwrap_or("");
     let report = json!({
         "dashboard": {
@@ -95,7 +121,23 @@ pub fn report(subject: &Subject<'_>, facts: &Facts<'_>) -> (Value, Joined) {
         },
         "report": report,
     });
-    (object, joined)
+    Look { report: object, joined, want, idles }
+}
+
+const fn runs(health: &Autoscaler) -> bool {
+    matches!(health, Autoscaler::Running { .. } | Autoscaler::Unsteady { .. })
+}
+
+/// What is said of an autoscaler that runs, once something waits for too long though there is room.
+fn idles(want: &Want, facts: &Facts<'_>) -> Option<String> {
+    let Want { what, group, since, .. } = want;
+    let overdue = since.checked_add(facts.acts_within).ok()? < facts.now;
+    overdue.then(|| {
+        format!(
+            "waiting since {since} though group {group} has room, and no count moved: {what}; it needs \
+             DNS and the API server (egress in a NetworkPolicy of the head), and its log says more"
+        )
+    })
 }
 
 fn group(group: &joined::GroupJoined) -> Value {
@@ -200,8 +242,15 @@ pub fn definition() -> Value {
         "stuckPods": list(MOST_PODS, stuck),
         "autoscaler": object(json!({"state": text(), "message": text()})),
     }));
+    let clamp = object(json!({
+        "asked": {"type": "integer", "format": "int64"}, "allowed": {"type": "integer", "format": "int64"},
+        "by": text(), "time": {"type": "string", "format": "date-time"},
+    }));
+    let clamps =
+        json!({"type": "object", "maxProperties": MOST_GROUPS, "additionalProperties": clamp});
     let schema = object(json!({
         "apiVersion": text(), "kind": text(), "metadata": {"type": "object"}, "report": report,
+        "clamps": clamps,
     }));
     let column =
         |name: &str, kind: &str, path: &str| json!({"name": name, "type": kind, "jsonPath": path});
@@ -258,14 +307,28 @@ mod tests {
     }
 
     fn made(pods: &[Pod], answer: &Answer, now: &str) -> (Value, Joined) {
-        let object = cluster();
-        let subject = Subject::of(&object).unwrap();
+        let look = look(&cluster(), pods, answer, None, None, now);
+        (look.report, look.joined)
+    }
+
+    fn look(
+        object: &Value,
+        pods: &[Pod],
+        answer: &Answer,
+        demand: Option<&Demand>,
+        waited: Option<&Want>,
+        now: &str,
+    ) -> Look {
+        let subject = Subject::of(object).unwrap();
         let facts = Facts {
             pods,
             answer,
             dashboard: "10.0.0.1:8265",
             threshold: Duration::from_mins(2),
             stuck_after: Duration::from_mins(1),
+            demand,
+            waited,
+            acts_within: Duration::from_mins(5),
             now: now.parse().unwrap(),
         };
         report(&subject, &facts)
@@ -292,6 +355,43 @@ mod tests {
         assert_eq!(said["report"]["workers"]["unknown"], 1);
         assert_eq!(said["report"]["dashboard"]["state"], "Unknown");
         assert!(replaceable(&joined).is_empty());
+    }
+
+    #[test]
+    fn an_autoscaler_that_runs_and_lets_something_wait_though_there_is_room_is_not_operating() {
+        let mut object = cluster();
+        let ray = json!({"name": "ray", "resources": {"limits": {"cpu": 1}}});
+        object["spec"]["enableInTreeAutoscaling"] = json!(true);
+        object["spec"]["workerGroupSpecs"] = json!([{
+            "groupName": "pool", "replicas": 0, "minReplicas": 0, "maxReplicas": 3,
+            "template": {"spec": {"containers": [ray]}},
+        }]);
+        let head = Pod::read(&json!({
+            "metadata": {
+                "name": "h", "uid": "h", "labels": {"ray.io/node-type": "head"},
+                "ownerReferences": [{"controller": true, "uid": "u"}],
+            },
+            "spec": {"containers": [{"name": "autoscaler"}]},
+            "status": {"phase": "Running", "containerStatuses": [
+                {"name": "autoscaler", "state": {"running": {}}, "restartCount": 0},
+            ]},
+        }));
+        let (pods, answer) = ([head], Answer::Known(Vec::new()));
+        let line = "{'CPU': 1.0}: 2+ pending tasks/actors".to_owned();
+        let demand = Demand { pending: vec![line], ..Demand::default() };
+        let at = |waited: Option<&Want>, now: &str| {
+            look(&object, &pods, &answer, Some(&demand), waited, now)
+        };
+        let first = at(None, "2026-01-01T00:00:00Z");
+        assert_eq!(first.report["report"]["autoscaler"]["state"], "Running");
+        let still = at(first.want.as_ref(), "2026-01-01T00:04:00Z");
+        assert!(still.idles.is_none());
+        let late = at(still.want.as_ref(), "2026-01-01T00:06:00Z");
+        let said = &late.report["report"]["autoscaler"];
+        assert_eq!(said["state"], "NotOperating", "{said}");
+        assert!(said["message"].as_str().unwrap().contains("egress"), "{said}");
+        let later = at(late.want.as_ref(), "2026-01-01T09:00:00Z");
+        assert_eq!(later.report, late.report, "time alone changes nothing");
     }
 
     #[test]

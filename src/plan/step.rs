@@ -28,9 +28,8 @@ pub fn step(object: Value, existing: &[Value], uid: &str) -> Option<Action> {
     let differs = |key: &str| object.get(key).is_some_and(|wanted| found.get(key) != Some(wanted));
     // The role of a binding can never be changed.
     if differs("roleRef") {
-        let api_version = text(&object, "/apiVersion");
         let uid = text(found, "/metadata/uid");
-        return Some(Action::Remove { api_version, kind, name, uid });
+        return Some(Action::Remove { kind, name, uid });
     }
     let relabelled = found.pointer("/metadata/labels").and_then(|labels| labels.get(CREATED_BY))
         != Some(&json!(OURSELVES));

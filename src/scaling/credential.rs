@@ -145,7 +145,7 @@ mod tests {
     fn what_is_no_single_credential_is_refused() {
         assert_eq!(code(&[], &[]), Code::Unauthenticated);
         assert_eq!(code(&[b"a", b"b"], &[]), Code::Unauthenticated);
-        assert_eq!(code(&[&[b'x'; MAX_LENGTH + 1]], &[]), Code::Unauthenticated);
+        assert_eq!(code(&[&vec![b'x'; MAX_LENGTH + 1]], &[]), Code::Unauthenticated);
         for bad in ["Basic dXNlcg==", "Bearer", "Bearer  ", "Bearer a b", "t0ken", "Bearer \u{e9}"]
         {
             assert_eq!(code(&[], &[bad.as_bytes()]), Code::Unauthenticated, "{bad}");

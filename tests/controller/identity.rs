@@ -110,6 +110,34 @@ fn an_account_that_is_missing_is_named_and_the_head_comes_once_it_is_there() {
 }
 
 #[test]
+fn an_account_that_gives_no_token_is_told_of_unless_the_head_mounts_one_itself() {
+    let space = Space::new("no-token");
+    let _controller = space.controller(&[]);
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "hardened"},
+        "automountServiceAccountToken": false,
+    });
+    space.create("serviceaccounts", &account);
+    let mut object = autoscaled("mounts", 0);
+    object["spec"]["headGroupSpec"]["template"]["spec"]["serviceAccountName"] = json!("hardened");
+    let mut bare = object.clone();
+    object["spec"]["headGroupSpec"]["template"]["spec"]["automountServiceAccountToken"] =
+        json!(true);
+    space.create("rayclusters", &object);
+    space.settle("mounts", 0);
+    bare["metadata"]["name"] = json!("bare");
+    space.create("rayclusters", &bare);
+    space.settle("bare", 0);
+    space.told("AutoscalerWithoutToken", "account hardened gives Pods no token");
+    let events = space.list("events").into_iter();
+    let about: Vec<String> = events
+        .filter(|event| event["reason"] == "AutoscalerWithoutToken")
+        .map(|event| event["regarding"]["name"].to_string())
+        .collect();
+    assert_eq!(about, ["\"bare\""]);
+}
+
+#[test]
 fn of_two_long_similar_names_one_can_be_deleted_without_the_other() {
     let space = Space::new("similar");
     let _controller = space.controller(&[]);
@@ -153,7 +181,7 @@ fn restricted(space: &Space, rules: &Value) -> PathBuf {
     let subject = json!([{"kind": "ServiceAccount", "name": "controller", "namespace": name}]);
     let of = |kind: &str| json!({"apiGroup": group, "kind": kind, "name": name});
     let lease = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
-                        "verbs": ["get", "list", "watch", "create", "patch", "update"]}]);
+                        "verbs": ["get", "create", "update"]}]);
     let items = json!([
         {"apiVersion": "v1", "kind": "ServiceAccount",
          "metadata": {"name": "controller", "namespace": name}},
@@ -197,8 +225,33 @@ fn a_right_that_is_missing_is_named_by_readyz() {
     assert!(page.contains("delete pods (core)"), "{page}");
     assert!(!page.contains("create"), "nothing else is missing: {page}");
     wait_until(SOON, "the watches are complete all the same", || {
-        controller.readyz().1.contains("[+] watches").then_some(())
+        controller.readyz().1.contains("[+] watches: every").then_some(())
     });
+}
+
+#[test]
+fn a_watch_without_its_right_is_counted_and_goes_on_once_it_is_granted() {
+    let space = Space::new("no-watch");
+    let mut rules = needed();
+    rules.retain(|rule| rule["resources"][0] != "jobs");
+    let kubeconfig = restricted(&space, &json!(rules));
+    let mut controller = Controller::launch(&kubeconfig, &space.name, &[]);
+    wait_until(SOON, "the refusals are counted", || {
+        let line = "watch_errors_total{watch=\"Job\",reason=\"forbidden\"}";
+        controller.metrics().contains(line).then_some(())
+    });
+    space.create("rayclusters", &autoscaled("lab", 1));
+    wait_until(SOON, "readyz names the right", || {
+        let (status, page) = controller.readyz();
+        (status == 503 && page.contains("(batch)")).then_some(())
+    });
+    space.stays(MOMENT, "nothing is made", || space.list("pods").is_empty());
+
+    restricted(&space, &json!(needed()));
+    controller.wait_ready();
+    space.settle("lab", 1);
+    let page = controller.metrics();
+    assert!(page.contains("steps_total{step=\"create_pod\"} 2"), "{page}");
 }
 
 #[test]

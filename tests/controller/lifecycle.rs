@@ -102,3 +102,26 @@ fn no_new_head_comes_before_the_old_one_is_gone() {
     assert_eq!(space.settle("lab", 2), workers, "workers of a head that went stay");
     assert_ne!(space.names("lab", "head")[0], old);
 }
+
+#[test]
+fn a_worker_on_its_way_out_is_replaced_at_once_or_where_that_is_wanted_once_it_is_gone() {
+    for (name, flags) in [("at-once", &[][..]), ("once-gone", &["--replace-after-gone"])] {
+        let space = Space::new(name);
+        let _controller = space.controller(flags);
+        space.create("rayclusters", &cluster("lab", 2));
+        let two = space.settle("lab", 2);
+        let finalizers = |list: Value| json!({"metadata": {"finalizers": list}});
+        space.merge("pods", &two[0], &finalizers(json!(["test/held"])));
+
+        space.delete("pods", &two[0]);
+
+        if flags.is_empty() {
+            space.settle("lab", 2);
+        } else {
+            space.stays(2 * MOMENT, "one worker", || space.names("lab", "worker") == two[1..]);
+        }
+        space.merge("pods", &two[0], &finalizers(Value::Null));
+        let now = space.settle("lab", 2);
+        assert!(now.contains(&two[1]) && !now.contains(&two[0]), "{two:?} {now:?}");
+    }
+}

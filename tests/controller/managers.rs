@@ -45,7 +45,7 @@ fn a_cluster_that_is_managed_elsewhere_is_left_alone() {
 }
 
 /// Now, as a Lease holds it.
-fn now() -> String {
+pub(crate) fn now() -> String {
     #[expect(clippy::disallowed_methods, reason = "a test has no other clock")]
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let seconds = i64::try_from(since.as_secs()).expect("before the year 292 billion");
@@ -80,6 +80,7 @@ fn a_live_operator_stops_us_in_its_namespace_only() {
     let condition = theirs.wait_condition("lab", "ForeignNodeManager", "True");
 
     assert!(condition["message"].as_str().unwrap().contains("ray-operator-leader"), "{condition}");
+    assert!(controller.metrics().contains("raywarden_controller_foreign_node_manager_total"));
     ours.scale("lab", 2);
     ours.settle("lab", 2);
     assert!(theirs.list("pods").is_empty());

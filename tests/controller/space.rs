@@ -45,6 +45,7 @@ impl Space {
         let group = match kind {
             "rayclusters" => "apis/ray.io/v1",
             "roles" | "rolebindings" => "apis/rbac.authorization.k8s.io/v1",
+            "jobs" => "apis/batch/v1",
             "leases" => "apis/coordination.k8s.io/v1",
             "events" => "apis/events.k8s.io/v1",
             _ => "api/v1",

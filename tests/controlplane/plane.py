@@ -84,6 +84,13 @@ class Plane:
         for child in self.children:
             child.check()
 
+    def restart_apiserver(self) -> None:
+        """Stop the API server and start it again on what etcd holds, at the same address."""
+        for child in self.children:
+            if child.name == "kube-apiserver":
+                child.restart(END_SECONDS)
+        self._wait("kube-apiserver ready again", lambda: self._ok("/readyz"))
+
     def end(self) -> None:
         """Stop everything, clients before servers."""
         while self.children:

@@ -42,7 +42,8 @@ class Parent:
         self._wake, write = os.pipe()
         os.set_blocking(write, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             # The byte in the wakeup pipe is the message; raising here could break a clean-up in two.
             signal.signal(number, lambda *_: None)
 
@@ -50,9 +51,17 @@ class Parent:
         """Sleep, but raise Stopped as soon as there is nobody left to serve."""
         ready, _, _ = select.select([sys.stdin.fileno(), self._wake], [], [], seconds)
         if self._wake in ready:
+            # Each byte is the number of a signal.
+            if any(number != signal.SIGUSR1 for number in os.read(self._wake, 4096)):
+                raise Stopped
+            self._asked = True
+        if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), 4096):
             raise Stopped
-        if ready and not os.read(sys.stdin.fileno(), 4096):
-            raise Stopped
+
+    def was_asked(self) -> bool:
+        """Whether SIGUSR1 came since the last call."""
+        asked, self._asked = self._asked, False
+        return asked
 
     def wait_for(self, what: str, seconds: float, probe: Callable[[], Optional[Value]]) -> Value:
         """Ask again and again until probe gives something, or raise TooLate."""
@@ -90,11 +99,15 @@ class Child:
 
     def __init__(self, name: str, argv: Sequence[str], log: Path) -> None:
         self.name = name
+        self.argv = argv
         self.log = log
-        with log.open("ab") as sink:
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[Any]":
+        with self.log.open("ab") as sink:
             # A session of its own: Ctrl-C reaches us alone, and we end the children in order.
-            self.process = subprocess.Popen(
-                argv,
+            return subprocess.Popen(
+                self.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
@@ -123,6 +136,11 @@ class Child:
     def end(self, grace: float) -> None:
         """Make sure it is gone."""
         _end(self.process, grace)
+
+    def restart(self, grace: float) -> None:
+        """End it, and start it again with the same arguments."""
+        self.end(grace)
+        self.process = self._start()
 
 
 def run(parent: Parent, argv: Sequence[str], seconds: float) -> str:

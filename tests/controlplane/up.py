@@ -2,8 +2,9 @@
 """A real control plane on loopback for as long as standard input stays open.
 
 Prints one JSON line when it serves: dir, kubeconfig, server, ca, kubectl, python, kuberay,
-users {name: kubeconfig}, tokens {name: bearer token}, pids {program: process id}. Ends, and leaves
-nothing behind, when standard input reaches its end or on SIGTERM, SIGINT or SIGHUP.
+users {name: kubeconfig}, tokens {name: bearer token}, pids {program: process id}. On SIGUSR1 the API
+server ends and starts again, and `restarts` in the folder counts that. Ends, and leaves nothing behind,
+when standard input reaches its end or on SIGTERM, SIGINT or SIGHUP.
 """
 
 import argparse
@@ -84,9 +85,14 @@ def serve(parent: Parent, programs: dict[str, str], asked: argparse.Namespace) -
             plane.start(options)
             apply_definitions(plane, asked.crd)
             print(json.dumps(description(plane)), flush=True)
+            restarts = 0
             while True:
                 parent.pause(1.0)
                 plane.check()
+                if parent.was_asked():
+                    plane.restart_apiserver()
+                    restarts += 1
+                    (folder / "restarts").write_text(str(restarts))
         finally:
             plane.end()
 

@@ -42,8 +42,8 @@ fn no_limit_unit_or_gpu_of_an_earlier_tier_stays_behind() {
     let loose = left(json!({"requests": gpus, "limits": {"cpu": "1", "memory": "1Gi"}}));
     mended(&scale("Gpu"), &loose, &|it| resources(it) == json!({"requests": gpus, "limits": gpus}));
     let both = json!({"cpu": "2", "memory": "4GB", "nvidia.com/gpu": "1"});
-    let stale = left(json!({"requests": both, "limits": both}));
-    mended(&scale("Slice"), &stale, &|it| {
+    let before = left(json!({"requests": both, "limits": both}));
+    mended(&scale("Slice"), &before, &|it| {
         let wanted = json!({"cpu": "2", "memory": "3906250Ki", "nvidia.com/mig-1g.5gb": "1"});
         resources(it) == json!({"requests": wanted, "limits": wanted})
     });

@@ -3,9 +3,10 @@
 
     demand.py request GCS CPUS    ask for CPUS at the head whose GCS is at HOST:PORT
     demand.py clear GCS           ask for nothing any more
+    demand.py actor GCS CPUS      make an actor that takes CPUS and outlives the program
     demand.py nodes DASHBOARD     print a JSON list of ALIVE nodes
 
-The first two make a driver of the program, which only works on a node of the cluster: run it inside
+The first three make a driver of the program, which only works on a node of the cluster: run it inside
 the head's sandbox (`nsenter --target PID --mount --pid`), as one would with `kubectl exec`.
 """
 
@@ -15,7 +16,7 @@ import urllib.request
 
 
 def main() -> int:
-    """Do one of the three."""
+    """Do one of the four."""
     mode, address = sys.argv[1], sys.argv[2]
     if mode == "nodes":
         print(json.dumps(alive(address)))
@@ -30,11 +31,17 @@ def main() -> int:
         ray.autoscaler.sdk.request_resources(num_cpus=int(sys.argv[3]))
     elif mode == "clear":
         ray.autoscaler.sdk.request_resources(bundles=[])
+    elif mode == "actor":
+        ray.remote(Actor).options(num_cpus=int(sys.argv[3]), lifetime="detached").remote()
     else:
         print(__doc__, file=sys.stderr)
         return 2
     ray.shutdown()
     return 0
+
+
+class Actor:
+    """Takes its CPUs and does nothing."""
 
 
 def alive(dashboard: str) -> "list[dict[str, object]]":

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::turn;
-use super::world::{NAMESPACE, SOON, WORLD};
+use super::world::{Cluster, NAMESPACE, SOON, WORLD};
 use crate::support::process::signal;
 use crate::support::wait::{wait_for, wait_until};
 
@@ -31,15 +31,23 @@ spec:
 /// Far longer than Ray takes to write a silent node off.
 const WRITTEN_OFF: Duration = Duration::from_mins(2);
 
-fn report() -> Option<Value> {
+fn report_of(cluster: &str) -> Option<Value> {
     let plane = &WORLD.plane;
-    let got = plane.kubectl(&["get", "rcr", "reported", "-n", NAMESPACE, "-o", "json"]);
+    let got = plane.kubectl(&["get", "rcr", cluster, "-n", NAMESPACE, "-o", "json"]);
     let object: Value = serde_json::from_str(&got.stdout).ok()?;
     Some(object["report"].clone())
 }
 
+fn report() -> Option<Value> {
+    report_of("reported")
+}
+
 fn pods(node_type: &str) -> Vec<Value> {
-    let labels = format!("ray.io/cluster=reported,ray.io/node-type={node_type}");
+    pods_of("reported", node_type)
+}
+
+fn pods_of(cluster: &str, node_type: &str) -> Vec<Value> {
+    let labels = format!("ray.io/cluster={cluster},ray.io/node-type={node_type}");
     let list = WORLD.plane.get_json(&["pods", "-n", NAMESPACE, "-l", &labels]);
     list["items"].as_array().cloned().unwrap_or_default()
 }
@@ -70,4 +78,30 @@ fn a_ready_pod_whose_raylet_was_stopped_is_reported_as_not_joined() {
     assert_eq!(pod["metadata"]["name"], worker.as_str(), "no policy replaces it");
     signal(raylet, "KILL");
     WORLD.plane.kubectl(&["delete", "raycluster", "reported", "-n", NAMESPACE]).ok();
+}
+
+#[test]
+fn an_autoscaler_that_hangs_while_something_waits_is_reported_as_not_operating() {
+    let _turn = turn();
+    let lab = &WORLD.lab;
+    let cluster = Cluster::start("hangs", "v2");
+    let state = || report_of("hangs").map(|said| said["autoscaler"].clone());
+    let steady = wait_for(SOON, || state().filter(|said| said["state"] == "Running"));
+    assert!(steady.is_some(), "{:?}", state());
+
+    let autoscaler = lab.pid(&cluster.head, "autoscaler").expect("the autoscaler runs");
+    signal(autoscaler, "STOP");
+    // One fits the worker that is there, the other waits for a second one.
+    lab.make_actor(&cluster.head, 1);
+    lab.make_actor(&cluster.head, 1);
+    let said = wait_for(SOON, || state().filter(|said| said["state"] == "NotOperating"));
+    let said = said.unwrap_or_else(|| panic!("{:?} {}", state(), cluster.report()));
+    assert!(said["message"].as_str().is_some_and(|it| it.contains("egress")), "{said}");
+    assert!(cluster.told().contains("AutoscalerNotOperating"), "{}", cluster.told());
+
+    signal(autoscaler, "CONT");
+    cluster.wait_workers(2);
+    let again = wait_for(SOON, || state().filter(|said| said["state"] == "Running"));
+    assert!(again.is_some(), "{:?}", state());
+    cluster.end();
 }

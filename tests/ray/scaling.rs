@@ -80,11 +80,11 @@ fn grows_and_shrinks(cluster: &Cluster, proof: &str, other: &str) {
     let kept = cluster.wait_workers(1);
     assert!(cluster.victims().is_empty(), "{}", cluster.report());
 
-    lab.request_cpus(&cluster.head, 3);
-    let grown = cluster.wait_workers(3);
+    lab.walk_through(&cluster.head);
+    let grown = cluster.wait_workers(4);
     assert!(grown.is_superset(&kept), "{kept:?} {grown:?}");
     cluster.wait_alive(&grown);
-    cluster.wait_settled(3);
+    cluster.wait_settled(4);
     let log = lab.autoscaler_log(&cluster.head);
     assert!(log.contains(proof) && !log.contains(other), "{proof}, not {other}: {log}");
     assert_eq!(cluster.pods_written("delete", &user()), [""; 0], "nothing has to go yet");
@@ -92,10 +92,10 @@ fn grows_and_shrinks(cluster: &Cluster, proof: &str, other: &str) {
     lab.clear_demand(&cluster.head);
     let left = cluster.wait_workers(1);
     let gone: BTreeSet<String> = grown.difference(&left).cloned().collect();
-    assert_eq!((left.len(), gone.len()), (1, 2), "the minimum of one is kept");
+    assert_eq!((left.len(), gone.len()), (1, 3), "the minimum of one is kept");
     assert_eq!(cluster.victims(), gone, "what was named and what went: {}", cluster.report());
     let deleted = cluster.pods_written("delete", &user());
-    assert_eq!(deleted.len(), 2, "each one once: {deleted:?}");
+    assert_eq!(deleted.len(), 3, "each one once: {deleted:?}");
     assert_eq!(deleted.into_iter().collect::<BTreeSet<_>>(), gone);
     let told = cluster.told();
     assert!(gone.iter().all(|pod| told.contains(&format!("{pod} (named in"))), "{told}");
@@ -108,7 +108,7 @@ fn grows_and_shrinks(cluster: &Cluster, proof: &str, other: &str) {
     assert!(again.is_superset(&left) && again.is_disjoint(&gone), "{gone:?} {again:?}");
     let made = cluster.pods_written("create", &user());
     assert_eq!(made.len(), made.iter().collect::<BTreeSet<_>>().len(), "{made:?}");
-    assert_eq!(made.len(), 1 + 3 + 1, "a head and each worker once: {made:?}");
+    assert_eq!(made.len(), 1 + 4 + 1, "a head and each worker once: {made:?}");
 
     // Under its own account, with a token that is bound to the head.
     let account = format!("system:serviceaccount:{NAMESPACE}:raywarden-{}", cluster.name);

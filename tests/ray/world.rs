@@ -63,8 +63,10 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     let webhook = Webhook::start(&plane, &["--node-manager", "raywarden"]);
     webhook.register(&plane);
     let account = account(&plane);
-    let mut controller =
-        Controller::everywhere(&account, &["--joined-within", "5s", "--report-interval", "3s"]);
+    let mut controller = Controller::everywhere(
+        &account,
+        &["--joined-within", "5s", "--autoscaler-acts-within", "8s", "--report-interval", "3s"],
+    );
     controller.wait_leads();
     let lab = RayLab::start(&plane, NAMESPACE);
     World { plane, lab, account, audit_log, webhook, controller }

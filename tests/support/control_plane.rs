@@ -15,6 +15,7 @@ use super::run::{Ran, run, wait_or_kill};
 /// Far more than `up.py` allows itself: on a new machine it first builds Kubernetes.
 const START: Duration = Duration::from_hours(3);
 const STOP: Duration = Duration::from_secs(20);
+const RESTART: Duration = Duration::from_mins(2);
 const KUBECTL: Duration = Duration::from_mins(2);
 
 /// What to start; see `tests/controlplane/up.py --help`.
@@ -130,6 +131,18 @@ impl ControlPlane {
     pub(crate) fn pid(&self, program: &str) -> u32 {
         let pid = self.told.pointer(&format!("/pids/{program}")).and_then(Value::as_u64);
         pid.and_then(|pid| pid.try_into().ok()).expect("only programs that run have an id")
+    }
+
+    /// Ends the API server and starts it again, and waits until it serves.
+    #[track_caller]
+    pub(crate) fn restart_api_server(&self) {
+        let count = self.dir().join("restarts");
+        let before = std::fs::read_to_string(&count).unwrap_or_default();
+        super::process::signal(self.starter.id(), "USR1");
+        super::wait::wait_until(RESTART, "the API server serves again", || {
+            let now = std::fs::read_to_string(&count).unwrap_or_default();
+            (!now.is_empty() && now != before).then_some(())
+        });
     }
 
     /// Runs kubectl as `admin`.

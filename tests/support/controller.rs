@@ -101,12 +101,19 @@ impl Controller {
 
     /// `GET /readyz?verbose`: the status, 0 where nobody answers, and the page.
     pub(crate) fn readyz(&self) -> (u16, String) {
+        self.page("/readyz?verbose")
+    }
+
+    /// `GET /metrics`.
+    pub(crate) fn metrics(&self) -> String {
+        self.page("/metrics").1
+    }
+
+    fn page(&self, path: &str) -> (u16, String) {
         let ask = || {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
             stream.set_read_timeout(Some(SOON))?;
-            stream.write_all(
-                b"GET /readyz?verbose HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n",
-            )?;
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")?;
             let mut page = String::new();
             stream.read_to_string(&mut page).map(|_| page)
         };

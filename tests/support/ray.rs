@@ -140,10 +140,23 @@ impl RayLab {
         serde_json::from_str(&told.stdout).unwrap_or_default()
     }
 
+    /// Types the walkthrough's program into the head's Python: it asks for four CPUs.
+    #[track_caller]
+    pub(crate) fn walk_through(&self, head: &str) {
+        let program = script("walkthrough.py").display().to_string();
+        self.exec(head, &[&self.python().display().to_string(), &program]).ok();
+    }
+
     /// Asks for this many CPUs at a head, as a user's program does; stands until `clear_demand`.
     #[track_caller]
     pub(crate) fn request_cpus(&self, head: &str, cpus: u32) {
         self.demand(head, "request", &[&cpus.to_string()]);
+    }
+
+    /// Makes an actor that takes this many CPUs, and waits for them.
+    #[track_caller]
+    pub(crate) fn make_actor(&self, head: &str, cpus: u32) {
+        self.demand(head, "actor", &[&cpus.to_string()]);
     }
 
     /// Takes the demand back.

@@ -10,13 +10,16 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::{BoundArgs, ServeArgs};
 use crate::cli::Verdict;
-use crate::control::Controller;
+use crate::cli::settings::SettingsArgs;
+use crate::control::{Controller, notes};
 use crate::http::ops::Readiness;
 use crate::http::{self, App, Snapshot};
+use crate::model::{NodeManager, Settings};
 use crate::tls::accept::{self, Door};
 use crate::tls::resolver::Resolver;
 use crate::{clock, tls};
@@ -44,7 +47,16 @@ pub(in crate::cli) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
-    let ServeArgs { listen, certificate, with_controller, work, settings, bounds, log: _ } = args;
+    let ServeArgs {
+        listen,
+        certificate,
+        with_controller,
+        with_notes,
+        work,
+        settings,
+        bounds,
+        log: _,
+    } = args;
     let source = certificate.source()?;
     let mut signals = Signals::install()?;
     // Before the certificate: a second start on a used port must not touch the files of the first.
@@ -53,24 +65,35 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     let reloader = source.load()?;
     let resolver = reloader.resolver();
     let stop = CancellationToken::new();
-    let controller = if with_controller {
-        Some(Controller::stand(work.client().await?, work.options(&settings), stop.clone()))
-    } else {
-        None
-    };
+    let client = if with_controller || with_notes { Some(work.client().await?) } else { None };
+    let controller = client.clone().filter(|_| with_controller);
+    let controller =
+        controller.map(|client| Controller::stand(client, work.options(&settings), stop.clone()));
     let readiness = Readiness::default().with("certificate", certificate_check(&resolver));
     let readiness = Arc::new(match &controller {
         // What the controller lacks is no reason to stop answering reviews.
         Some(controller) => readiness.noting(controller.checked_in(Readiness::default())),
         None => readiness,
     });
-    let snapshot = Snapshot { settings: settings.settings(), policies: settings.policies() };
-    let app = Arc::new(App::new(snapshot, bounds.http(), Arc::clone(&readiness)));
+    let app = App::new(snapshot(&settings, None), bounds.http(), Arc::clone(&readiness));
+    let app = match client {
+        Some(client) => {
+            app.noting(notes::notes(client, &work.options(&settings).identity, stop.clone()))
+        }
+        None => app,
+    };
+    let app = Arc::new(match &controller {
+        Some(controller) => app.with_metrics(controller.metrics()),
+        None => app,
+    });
     let door = Door::new(listener, tls::server_config(Arc::clone(&resolver)), bounds.tls());
 
     let reload = Arc::new(Notify::new());
-    let serving = tokio::spawn(door.serve(http::router(app), stop.clone()));
+    let serving = tokio::spawn(door.serve(http::router(Arc::clone(&app)), stop.clone()));
     tokio::spawn(reloader.run(certificate.tls_reload_interval, Arc::clone(&reload), stop.clone()));
+    if let Some(controller) = &controller {
+        tokio::spawn(follow(controller.node_manager(), settings, app));
+    }
     let controlling = controller.map(|controller| tokio::spawn(controller.run()));
     announce(address, &resolver);
 
@@ -89,6 +112,23 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
         tracing::warn!(connections = drained.cut, "cut what was left after the drain timeout");
     }
     Ok(Verdict::Good)
+}
+
+/// What the rules read, where `manager` is what `auto` comes to.
+fn snapshot(settings: &SettingsArgs, manager: Option<NodeManager>) -> Snapshot {
+    let decided = settings.settings();
+    let settings_now = Settings { node_manager: decided.node_manager.or(manager), ..decided };
+    Snapshot { settings: settings_now, policies: settings.policies() }
+}
+
+/// Judges by what `auto` comes to, whenever that changes.
+async fn follow(mut manager: Receiver<Option<NodeManager>>, settings: SettingsArgs, app: Arc<App>) {
+    loop {
+        app.replace(snapshot(&settings, *manager.borrow_and_update()));
+        if manager.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 pub(in crate::cli) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

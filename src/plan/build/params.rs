@@ -47,6 +47,19 @@ pub(super) fn of(plot: &Plot<'_>, is_head: bool, group: &Value, ray: &Value) -> 
     params
 }
 
+/// The CPUs that Ray counts on a node of this group; `None` where nothing says.
+pub(in crate::plan) fn cpus(group: &Value) -> Option<f64> {
+    let given = member(group, "rayStartParams").and_then(|params| text(params, "num-cpus"));
+    let mut params: Params =
+        given.map(|cpus| ("num-cpus".to_owned(), cpus.to_owned())).into_iter().collect();
+    from_group(group, &mut params);
+    let containers = group.pointer("/template/spec/containers").and_then(Value::as_array);
+    if let Some(ray) = containers.and_then(|all| all.first()) {
+        from_container(ray, &mut params);
+    }
+    params.get("num-cpus").and_then(|cpus| cpus.parse().ok())
+}
+
 /// What the group says of itself: Ray's logical resources, and labels.
 fn from_group(group: &Value, params: &mut Params) {
     let mut custom = BTreeMap::new();

@@ -6,10 +6,9 @@ use super::Subject;
 use super::autoscaler::mounts;
 use crate::dialect::kuberay::{OVERWRITE_COMMAND, clipped_name};
 use crate::inject::sidecar::LOG_PATH;
+use crate::model::names::TOKEN_FOLDER;
 use crate::model::template::{cleaned, list, text};
 use crate::model::{Cluster, Container, Finding, NodeManager, RuleId, Template};
-
-const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The only port that the sidecar knows unless it is told another.
 const GCS_PORT: &str = "6379";
