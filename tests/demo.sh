@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job, visibly. Offline first; then a real kube-apiserver with the webhook in front and the
-# stock kubectl; then real Ray, scaled by its own autoscaler. Every line that claims something is read back from the API server and compared.
+# stock kubectl; then real Ray, scaled by its own autoscaler; then the API of Domino's users. Every line
+# that claims something is read back from the API server and compared.
 #   demo.sh BINARY         CONTEXT=name: look at a cluster that you have, building and changing nothing
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -52,17 +53,17 @@ work=$(mktemp -d)
 coproc PLANE { exec python3 tests/controlplane/up.py --crd=kuberay --controller-manager; }
 plane_pid=$PLANE_PID
 plane_in=${PLANE[1]}
-webhook_pid='' controller_pid='' runner_pid='' runner_in='' watch_pid=''
+webhook_pid='' controller_pid='' runner_pid='' runner_in='' watch_pid='' identity_pid='' api_pid=''
 # What the acts started, in an order in which nobody waits for somebody else. The runner ends with its
 # standard input, and every Ray process with it.
 all_down() {
-  for pid in $watch_pid $controller_pid $webhook_pid; do
+  for pid in $api_pid $identity_pid $watch_pid $controller_pid $webhook_pid; do
     kill "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
   done
   [ -z "$runner_in" ] || exec {runner_in}>&- || true
   [ -z "$runner_pid" ] || wait "$runner_pid" 2>/dev/null || true
-  webhook_pid='' controller_pid='' runner_pid='' runner_in='' watch_pid=''
+  webhook_pid='' controller_pid='' runner_pid='' runner_in='' watch_pid='' identity_pid='' api_pid=''
 }
 finish() {
   status=$?
@@ -125,8 +126,11 @@ run "$binary" audit --kubeconfig "$KUBECONFIG"
 # shellcheck source=tests/demo/scaling.sh
 . "$files/scaling.sh"
 
+# shellcheck source=tests/demo/domino.sh
+. "$files/domino.sh"
+
 title "All down again"
-ended="$controller_pid $webhook_pid $runner_pid"
+ended="$api_pid $identity_pid $controller_pid $webhook_pid $runner_pid"
 all_down
 for pid in $ended; do
   if kill -0 "$pid" 2>/dev/null; then
