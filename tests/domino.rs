@@ -34,6 +34,8 @@ mod bodies;
 mod callers;
 #[path = "domino/clients.rs"]
 mod clients;
+#[path = "domino/deployed.rs"]
+mod deployed;
 #[path = "domino/outages.rs"]
 mod outages;
 #[path = "domino/reading.rs"]

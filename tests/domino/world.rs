@@ -10,7 +10,6 @@ use http_body_util::BodyExt as _;
 use hyper::Request;
 use kube::Client;
 use kube::client::Body;
-use raywarden::http::domino::NEEDED;
 use serde_json::{Value, json};
 
 use super::api::Api;
@@ -34,7 +33,7 @@ pub(crate) struct World {
     pub(crate) plane: ControlPlane,
     pub(crate) client: Client,
     pub(crate) identity: Identity,
-    /// The kubeconfig of an account with the rights that the API says it needs, and no others.
+    /// The kubeconfig of the account that `deploy/domino` makes.
     pub(crate) kubeconfig: PathBuf,
     pub(crate) api: Api,
 }
@@ -50,29 +49,18 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     World { plane, client, identity, kubeconfig, api }
 });
 
+/// What `deploy/domino` installs, and a kubeconfig of its account.
 fn account(plane: &ControlPlane) -> PathBuf {
-    let name = "raywarden-api";
-    let meta = json!({"name": name, "namespace": NAMESPACE});
-    let api = "rbac.authorization.k8s.io";
-    let rules: Vec<Value> = NEEDED
-        .iter()
-        .map(|(group, resource, verbs)| {
-            json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})
-        })
-        .collect();
-    let subjects = json!([{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]);
     let default = json!({"name": "default", "namespace": NAMESPACE});
     let objects = [
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": default}),
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
-        json!({"apiVersion": format!("{api}/v1"), "kind": "Role", "metadata": meta, "rules": rules}),
-        json!({"apiVersion": format!("{api}/v1"), "kind": "RoleBinding", "metadata": meta,
-               "subjects": subjects, "roleRef": {"apiGroup": api, "kind": "Role", "name": name}}),
     ];
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
     plane.apply_yaml(&list.to_string());
-    let token = plane.kubectl(&["create", "token", name, "-n", NAMESPACE]).ok();
+    plane.kubectl(&["apply", "-k", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/domino")]).ok();
+    let name = "raywarden-api";
+    let token = plane.kubectl(&["create", "token", name, "-n", "domino-field"]).ok();
     plane.write_kubeconfig(name, token.trim())
 }
 

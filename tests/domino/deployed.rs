@@ -1,0 +1,40 @@
+//! What `deploy/domino` installs.
+
+use raywarden::http::domino::NEEDED;
+use serde_json::{Value, json};
+
+use super::world::{NAMESPACE, WORLD};
+
+#[test]
+fn the_deployed_role_holds_exactly_the_rights_that_are_needed() {
+    let role = WORLD.plane.get_json(&["role", "raywarden-api", "-n", NAMESPACE]);
+    let needed: Vec<Value> = NEEDED
+        .iter()
+        .map(|(group, resource, verbs)| {
+            json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})
+        })
+        .collect();
+    assert_eq!(role["rules"], json!(needed));
+}
+
+#[test]
+fn both_names_that_users_were_given_lead_to_the_pods_on_port_80() {
+    let get = |kind: &str, name: &str| WORLD.plane.get_json(&[kind, name, "-n", "domino-field"]);
+    let deployment = get("deployment", "raywarden-api");
+    let template = &deployment["spec"]["template"];
+    let labels = &template["metadata"]["labels"];
+    assert_eq!(labels["nucleus-client"], "true", "what reaches Domino's front end");
+    let ports = template["spec"]["containers"][0]["ports"].as_array().expect("ports");
+    for name in ["rayclusterscaler-svc", "ddl-cluster-scaler-svc"] {
+        let service = get("service", name);
+        let selected = service["spec"]["selector"].as_object().expect("a selector");
+        assert!(selected.iter().all(|(key, value)| labels[key] == *value), "{service}");
+        let port = &service["spec"]["ports"][0];
+        assert_eq!(port["port"], 80, "{service}");
+        assert!(ports.iter().any(|it| it["name"] == port["targetPort"]), "{service} {deployment}");
+    }
+    let namespace = WORLD.plane.get_json(&["namespace", "domino-field"]);
+    for label in ["domino-compute", "domino-platform"] {
+        assert_eq!(namespace["metadata"]["labels"][label], "true", "{namespace}");
+    }
+}
