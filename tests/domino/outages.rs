@@ -112,7 +112,9 @@ fn a_write_whose_answer_was_lost_is_not_made_twice() {
     let answer = api.scale("ada", "ray-lost", 5);
     assert!(refuses(&answer, 503, "upstream_unavailable"), "{answer:?}");
     assert_eq!(WORLD.counts("ray-lost"), (5, 5, 6));
-    let line = api.lines("audit").pop().expect("a line");
+    let line = super::support::wait::wait_until(super::world::SOON, "the line", || {
+        api.lines("audit").pop()
+    });
     assert_eq!((&line["outcome"], &line["to"]), (&json!("unknown"), &json!("5 [5..6]")));
     proxy.decide(|_| Fate::Pass);
     assert_eq!(counts(&api.scale("ada", "ray-lost", 5).ok()), (5, 5, 6));

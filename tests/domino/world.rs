@@ -8,14 +8,22 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::Request;
-use kube::Client;
 use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
 
 use super::api::Api;
 use super::identity::Identity;
-use super::proxy::{Proxy, RUNTIME, client};
+use super::proxy::{Proxy, client};
 use super::support::control_plane::{ControlPlane, Options};
+
+/// Where the test's own calls run. A proxy's rule may make some while other requests wait for that rule;
+/// on the proxies' own runtime they could stand behind those, and wait for ever.
+static OWN: LazyLock<Runtime> = LazyLock::new(|| {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+});
 
 /// How long anything may take that happens at once.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -31,7 +39,10 @@ pub(crate) const JSON: &str = "application/json";
 /// What all tests share.
 pub(crate) struct World {
     pub(crate) plane: ControlPlane,
-    pub(crate) client: Client,
+    /// For proxies.
+    client: Client,
+    /// For the test itself.
+    own: Client,
     pub(crate) identity: Identity,
     /// The kubeconfig of the account that `deploy/domino` makes.
     pub(crate) kubeconfig: PathBuf,
@@ -44,9 +55,14 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     let plane = ControlPlane::start(Options { crd: Some(crd.to_owned()), ..Options::default() });
     let kubeconfig = account(&plane);
     let client = client(plane.kubeconfig("admin"));
+    let own = OWN.block_on(async {
+        let file = Kubeconfig::read_from(plane.kubeconfig("admin")).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        Client::try_from(config.expect("a kubeconfig with a context")).expect("a client")
+    });
     let identity = Identity::start(plane.dir());
     let api = Api::start(&kubeconfig, &identity, &["--rate", "0"]);
-    World { plane, client, identity, kubeconfig, api }
+    World { plane, client, own, identity, kubeconfig, api }
 });
 
 /// What `deploy/domino` installs, and a kubeconfig of its account.
@@ -88,16 +104,16 @@ impl World {
             .body(Body::from(body))
             .expect("a request");
         let ask = async {
-            let response = self.client.send(request).await.expect("an answer");
+            let response = self.own.send(request).await.expect("an answer");
             let status = response.status().as_u16();
             let bytes = response.into_body().collect().await.expect("a body").to_bytes();
             (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
         };
         // A rule of a proxy calls from inside the runtime.
         if tokio::runtime::Handle::try_current().is_ok() {
-            tokio::task::block_in_place(|| RUNTIME.block_on(ask))
+            tokio::task::block_in_place(|| OWN.block_on(ask))
         } else {
-            RUNTIME.block_on(ask)
+            OWN.block_on(ask)
         }
     }
 
