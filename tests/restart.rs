@@ -55,9 +55,10 @@ pub(crate) fn scale(plane: &ControlPlane, namespace: &str, replicas: u32) {
         .ok();
 }
 
-/// UIDs of all Pods of a namespace; `None` while the API server does not say.
+/// UIDs of all Ray Pods of a namespace; `None` while the API server does not say.
 pub(crate) fn pods(plane: &ControlPlane, namespace: &str) -> Option<BTreeSet<String>> {
-    let got = plane.kubectl(&["get", "pods", "-n", namespace, "-o", "json"]);
+    let got =
+        plane.kubectl(&["get", "pods", "-n", namespace, "-l", "ray.io/cluster", "-o", "json"]);
     let list: Value = serde_json::from_str(&got.stdout).ok()?;
     let pods = list["items"].as_array()?.iter();
     Some(pods.map(|pod| pod["metadata"]["uid"].to_string()).collect())

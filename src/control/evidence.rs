@@ -1,6 +1,7 @@
 //! Whether a KubeRay operator is at work, and where.
 //!
-//! An operator that is alive renews its leader Lease. It serves the namespaces in which its account
+//! An operator that is alive renews its leader Lease, or, run without election, has a Deployment of its
+//! label with a Pod that is available. It serves the namespaces in which its account
 //! may write a RayCluster's status, which the API server itself answers: a tenant's own operator, or a
 //! Lease that somebody merely made, stops nobody in other namespaces. The namespace of the Lease always
 //! counts as served. Answers are kept for a moment, so that a burst of writes asks once.
@@ -8,6 +9,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
@@ -24,6 +26,9 @@ const LEASE: &str = "ray-operator-leader";
 
 /// A Lease that was renewed within this time belongs to a live operator.
 const ALIVE: Duration = Duration::from_mins(1);
+
+/// The label of KubeRay's operator, in its manifests and its chart.
+const OPERATOR: &str = "app.kubernetes.io/component=kuberay-operator";
 
 /// For how long it is known which operators live.
 const LEASES_FOR: Duration = Duration::from_secs(2);
@@ -43,9 +48,18 @@ pub struct Evidence {
 
 #[derive(Default)]
 struct Known {
-    live: Option<(Instant, Vec<String>)>,
+    live: Option<(Instant, Vec<Operator>)>,
     serves: HashMap<(String, String), (Instant, bool)>,
     crd: Option<(Instant, bool)>,
+}
+
+/// An operator that is alive.
+#[derive(Clone, PartialEq, Eq)]
+struct Operator {
+    /// Its namespace.
+    home: String,
+    /// What shows that it is alive.
+    sign: String,
 }
 
 impl Evidence {
@@ -57,9 +71,9 @@ impl Evidence {
     /// The live operator that serves `namespace`, in words; `None` where there is none.
     pub async fn kuberay_in(&self, namespace: &str) -> kube::Result<Option<String>> {
         let mut known = self.known.lock().await;
-        for home in self.live(&mut known).await? {
+        for Operator { home, sign } in self.live(&mut known).await? {
             if home == namespace || self.serves(&mut known, &home, namespace).await? {
-                return Ok(Some(format!("a KubeRay operator is alive: Lease {home}/{LEASE}")));
+                return Ok(Some(format!("a KubeRay operator is alive: {sign}")));
             }
         }
         Ok(None)
@@ -72,7 +86,7 @@ impl Evidence {
         }
         let live = self.live(&mut *self.known.lock().await).await?;
         Ok(match live.first() {
-            Some(home) => Err(format!("a KubeRay operator is alive: Lease {home}/{LEASE}")),
+            Some(operator) => Err(format!("a KubeRay operator is alive: {}", operator.sign)),
             None => Ok("the RayCluster CRD is its own and no KubeRay operator is alive".to_owned()),
         })
     }
@@ -91,13 +105,40 @@ impl Evidence {
         Ok(ours)
     }
 
-    /// Namespaces with a Lease that was renewed lately.
-    async fn live(&self, known: &mut Known) -> kube::Result<Vec<String>> {
+    /// Operators that are alive, each home once.
+    async fn live(&self, known: &mut Known) -> kube::Result<Vec<Operator>> {
         if let Some((at, homes)) = &known.live
             && at.elapsed() < LEASES_FOR
         {
             return Ok(homes.clone());
         }
+        let mut live = self.renewed().await?;
+        for operator in self.deployed().await? {
+            if live.iter().all(|other| other.home != operator.home) {
+                live.push(operator);
+            }
+        }
+        known.live = Some((Instant::now(), live.clone()));
+        Ok(live)
+    }
+
+    /// Deployments of operators with a Pod that is available.
+    async fn deployed(&self) -> kube::Result<Vec<Operator>> {
+        let api: Api<Deployment> = Api::all(self.client.clone());
+        let deployments = api.list(&ListParams::default().labels(OPERATOR)).await?;
+        let runs = |it: &&Deployment| {
+            it.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0) > 0
+        };
+        let operators = deployments.items.iter().filter(runs).filter_map(|it| {
+            let home = it.namespace()?;
+            let sign = format!("Deployment {home}/{}", it.name_any());
+            Some(Operator { home, sign })
+        });
+        Ok(operators.collect())
+    }
+
+    /// Operators with a Lease that was renewed lately.
+    async fn renewed(&self) -> kube::Result<Vec<Operator>> {
         let api: Api<Lease> = Api::all(self.client.clone());
         let named = ListParams::default().fields(&format!("metadata.name={LEASE}"));
         let leases = api.list(&named).await?;
@@ -108,14 +149,12 @@ impl Evidence {
                 && renewed
                     .is_some_and(|at| clock::now().duration_since(at.0).unsigned_abs() < ALIVE)
         };
-        let homes: Vec<String> = leases
-            .items
-            .iter()
-            .filter(|lease| is_alive(lease))
-            .filter_map(ResourceExt::namespace)
-            .collect();
-        known.live = Some((Instant::now(), homes.clone()));
-        Ok(homes)
+        let operators = leases.items.iter().filter(|lease| is_alive(lease)).filter_map(|lease| {
+            let home = lease.namespace()?;
+            let sign = format!("Lease {home}/{LEASE}");
+            Some(Operator { home, sign })
+        });
+        Ok(operators.collect())
     }
 
     /// Whether an operator at home in `home` may look after RayClusters of `namespace`.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::ops::Finding;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
-pub const NEEDED: [(&str, &str, &[&str]); 17] = [
+pub const NEEDED: [(&str, &str, &[&str]); 18] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("ray.io", "rayclusters/status", &["patch"]),
     ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "watch", "patch"]),
@@ -35,6 +35,7 @@ pub const NEEDED: [(&str, &str, &[&str]); 17] = [
     ("raywarden.io", "rayclusterreports", &["get", "create", "patch"]),
     ("events.k8s.io", "events", &["create", "patch"]),
     ("coordination.k8s.io", "leases", &["get", "list"]),
+    ("apps", "deployments", &["list"]),
     ("authorization.k8s.io", "subjectaccessreviews", &["create"]),
     ("authorization.k8s.io", "selfsubjectaccessreviews", &["create"]),
     ("apiextensions.k8s.io", "customresourcedefinitions", &["get"]),

@@ -68,6 +68,28 @@ fn a_deleted_cluster_stays_till_its_pods_are_gone_and_a_job_has_emptied_its_part
 }
 
 #[test]
+fn a_cluster_that_is_deleted_in_the_foreground_is_cleaned_up_too() {
+    let space = Space::new("in-foreground");
+    let _controller = space.controller(&[]);
+    // The garbage collector learns of a new kind half a minute after its start.
+    space.create("rayclusters", &cluster("first", 1));
+    space.settle("first", 1);
+    space.delete("rayclusters", "first");
+    wait_until(3 * SOON, "the first one's Pods go", || space.list("pods").is_empty().then_some(()));
+    durable(&space);
+    let path = format!("/apis/ray.io/v1/namespaces/{}/rayclusters/lab", space.name);
+    let how = json!({"propagationPolicy": "Foreground"});
+    let (code, answer) = WORLD.call("DELETE", &path, "application/json", &how);
+    assert!(code < 300, "{answer}");
+    wait_until(SOON, "the clean-up's Pod", || (!cleaners(&space).is_empty()).then_some(()));
+    let job = name(&space.list("jobs")[0]);
+    space.stays(6 * MOMENT, "the Job", || {
+        space.find("jobs", &job).is_some_and(|job| job["metadata"]["deletionTimestamp"].is_null())
+    });
+    ends(&space, "Succeeded", 0);
+}
+
+#[test]
 fn a_clean_up_that_fails_lets_the_cluster_go() {
     let space = Space::new("not-cleaned");
     let _controller = space.controller(&[]);

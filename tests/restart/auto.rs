@@ -104,6 +104,33 @@ fn auto_makes_nodes_on_its_own_crd_for_as_long_as_no_operator_serves_the_namespa
     }
 }
 
+/// An operator without election: its Deployment, whose Pod is available.
+fn deployment(plane: &ControlPlane) {
+    let labels = json!({"app.kubernetes.io/component": "kuberay-operator"});
+    let pod = json!({"metadata": {"labels": labels},
+                     "spec": {"containers": [{"name": "operator", "image": "operator"}]}});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "kuberay-operator", "namespace": "team-b", "labels": labels},
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod},
+    });
+    plane.apply_yaml(&deployment.to_string());
+    let label = "app.kubernetes.io/component=kuberay-operator";
+    let name = wait_until(SOON, "the operator's Pod", || {
+        let pods = plane.get_json(&["pods", "-n", "team-b", "-l", label]);
+        pods["items"][0]["metadata"]["name"].as_str().map(str::to_owned)
+    });
+    let ready =
+        json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let status = json!({"status": {"phase": "Running", "conditions": [ready]}}).to_string();
+    let patch = ["patch", "pod", &name, "-n", "team-b", "--subresource=status", "-p", &status];
+    plane.kubectl(&patch).ok();
+    wait_until(SOON, "it is available", || {
+        let stored = plane.get_json(&["deployment", "kuberay-operator", "-n", "team-b"]);
+        (stored["status"]["availableReplicas"] == 1).then_some(())
+    });
+}
+
 #[test]
 fn auto_makes_no_nodes_on_the_crd_of_kuberay() {
     let plane = ControlPlane::start(Options {
@@ -124,4 +151,16 @@ fn auto_makes_no_nodes_on_the_crd_of_kuberay() {
     plane.apply_yaml(&cluster("team-b", 1));
     wait_pods(&plane, "team-b", 2);
     assert_eq!(pods(&plane, "team-a").map(|pods| pods.len()), Some(0));
+
+    deployment(&plane);
+    // What was known before is known for a moment.
+    thread::sleep(Duration::from_secs(3));
+    scale(&plane, "team-b", 3);
+    let stored = || plane.get_json(&["raycluster", "lab", "-n", "team-b"])["status"].to_string();
+    wait_until(SOON, "the condition names the Deployment", || {
+        stored().contains("Deployment team-b/kuberay-operator").then_some(())
+    });
+    assert_eq!(pods(&plane, "team-b").map(|pods| pods.len()), Some(2));
+    plane.kubectl(&["delete", "deployment", "kuberay-operator", "-n", "team-b"]).ok();
+    wait_pods(&plane, "team-b", 4);
 }
