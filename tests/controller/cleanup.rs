@@ -77,12 +77,26 @@ fn a_cluster_that_is_deleted_in_the_foreground_is_cleaned_up_too() {
     space.delete("rayclusters", "first");
     wait_until(3 * SOON, "the first one's Pods go", || space.list("pods").is_empty().then_some(()));
     durable(&space);
+    let uid = space.cluster("lab")["metadata"]["uid"].clone();
+    let held = json!({"metadata": {
+        "name": "held", "finalizers": ["test/held"],
+        "ownerReferences": [{"apiVersion": "ray.io/v1", "kind": "RayCluster", "name": "lab",
+                             "uid": uid, "blockOwnerDeletion": true}]}});
+    space.create("configmaps", &held);
     let path = format!("/apis/ray.io/v1/namespaces/{}/rayclusters/lab", space.name);
     let how = json!({"propagationPolicy": "Foreground"});
     let (code, answer) = WORLD.call("DELETE", &path, "application/json", &how);
     assert!(code < 300, "{answer}");
     wait_until(SOON, "the clean-up's Pod", || (!cleaners(&space).is_empty()).then_some(()));
     let job = name(&space.list("jobs")[0]);
+    // Each time that something of the cluster's goes, the collector looks at what it still has.
+    let gone = || {
+        space
+            .find("configmaps", "held")
+            .filter(|it| it["metadata"]["deletionTimestamp"].is_string())
+    };
+    wait_until(SOON, "the collector deletes what blocks", gone);
+    space.merge("configmaps", "held", &json!({"metadata": {"finalizers": null}}));
     space.stays(6 * MOMENT, "the Job", || {
         space.find("jobs", &job).is_some_and(|job| job["metadata"]["deletionTimestamp"].is_null())
     });
