@@ -3,23 +3,37 @@
 //! | file | role |
 //! | --- | --- |
 //! | [`admission`] | bytes -> `Review` -> snapshot -> the pure core -> AdmissionReview bytes |
+//! | [`call`] | a request of the scaling API: its id, its body within bounds |
+//! | [`callers`] | who asks: looked up, remembered for a moment, paced |
 //! | [`capacity`] | how many reviews, and how many bytes of them, are under way |
+//! | [`counts`] | what the scaling API counts |
 //! | [`deadline`] | how long this call may take |
 //! | [`domino`] | the Domino dialect of the scaling API |
 //! | [`decision`] | one log line per review |
 //! | [`intake`] | the body, within bounds |
+//! | [`native`] | the native dialect of the scaling API |
+//! | [`nodes`] | the Pods of a cluster and what its head says of them |
+//! | [`objects`] | reads and guarded writes of clusters |
 //! | [`ops`] | `/livez` and `/readyz` |
+//! | [`tell`] | the audit line and the Event of a change |
 //!
 //! [`router`] is all that the server needs; tests call it without one.
 
 mod admission;
+mod call;
+mod callers;
 mod capacity;
+pub mod counts;
 mod deadline;
 mod decision;
 pub mod domino;
 mod intake;
+pub mod native;
+mod nodes;
 mod notes;
+mod objects;
 pub mod ops;
+mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;

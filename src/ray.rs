@@ -6,6 +6,7 @@
 //! | [`wire`] | pure: the dashboard's JSON -> nodes, or what is wrong with it |
 //! | [`call`] | one GET within bounds |
 //! | [`cache`] | many who ask at the same time, one question |
+//! | [`door`] | the address of a head's dashboard, and the token that it asks for |
 //!
 //! Input: the address of a head Pod. Output: an [`Answer`]. Whatever goes wrong is an
 //! [`Answer::Unknown`] in words for a tired person, never an error and never an empty list.
@@ -15,6 +16,7 @@
 
 pub mod cache;
 mod call;
+pub mod door;
 pub mod token;
 pub mod wire;
 

@@ -15,6 +15,8 @@
 //! | [`rollout`] | how far a `StatefulSet` has come |
 //! | [`reply`] | what of an object may be shown |
 //! | [`pace`] | how many requests a caller may send |
+//! | [`workers`] | wanted, running, ready and joined workers |
+//! | [`native`] | the native dialect |
 //!
 //! Values in, values out. Invariants: no patch is without a test of the UID and of every value that
 //! it was decided from; nobody without an identity owns anything; no fault quotes a credential.
@@ -25,6 +27,7 @@ pub mod fault;
 pub mod head;
 pub mod kept;
 pub mod known;
+pub mod native;
 pub mod pace;
 pub mod principal;
 pub mod reply;
@@ -32,6 +35,7 @@ pub mod request;
 pub mod rollout;
 pub mod route;
 pub mod tier;
+pub mod workers;
 
 pub use change::{Change, Manner, Terms};
 pub use credential::Credential;

@@ -10,6 +10,8 @@
 
 mod support;
 
+#[path = "ray/followed.rs"]
+mod followed;
 #[path = "ray/leading.rs"]
 mod leading;
 #[path = "ray/report.rs"]

@@ -7,28 +7,46 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::logs::LogArgs;
+use super::serve::certificate::Source;
 use super::serve::run::{Signals, bind, certificate_check, runtime};
 use super::serve::{CertificateArgs, above_zero, address, count};
+use super::settings::SettingsArgs;
 use super::{Verdict, context};
 use crate::clock::parse_duration;
+use crate::http::counts::Counts;
 use crate::http::domino::upstream::Upstream;
 use crate::http::domino::{self, Api, Options};
-use crate::http::ops::Readiness;
-use crate::http::ops_router;
+use crate::http::ops::{Page, Readiness};
+use crate::http::{Snapshot, native, ops_router};
 use crate::model::names::is_dns_1123;
 use crate::scaling::Terms;
 use crate::scaling::pace::Rate;
 use crate::tls;
 use crate::tls::accept::{Door, Limits};
 
-/// Serve the scaling API of Domino's clusters
+/// Serve the scaling API
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "\
-Routes, each for the caller's own clusters, or all of them for an admin of Domino:
+Two dialects, each on a listener of its own, so that no credential of one travels to the other.
+
+The native one, --api-listen, for ray.io and Domino clusters in every namespace; GET /openapi.json says all:
+  GET   /api/v1/namespaces/NS/rayclusters                    (?limit= &continue= &apiGroup=)
+  GET   /api/v1/namespaces/NS/rayclusters/NAME[/scale]       (?wait=joined &timeoutSeconds=)
+  PATCH /api/v1/namespaces/NS/rayclusters/NAME/scale         {\"group\": G, \"replicas\": 5}
+                                                             (?wait=joined &dryRun=All; Idempotency-Key)
+A caller sends a token of Kubernetes for this audience and may do what RBAC lets them do on rayclusters: get
+and list to read, patch to scale. Answers say how many workers are desired, running, ready and joined, and
+which are not. Errors are application/problem+json with a code that stays.
+
+The one of Domino's users, --domino-listen, each for the caller's own clusters, or all of them for an admin
+of Domino:
   GET   /raycluster/list                                     (also under /rayclusterscaler)
   GET   /raycluster/NAME
   POST  /raycluster/scale    {\"cluster_name\": NAME, \"replicas\": 5}   workers 5, minimum 5, maximum 6
@@ -41,8 +59,9 @@ Routes, each for the caller's own clusters, or all of them for an admin of Domin
   GET   /healthz, /readyz
 
 A caller sends `Authorization: Bearer TOKEN` or `X-Domino-Api-Key: KEY`, which is asked about at Domino
-and never logged. Errors are {\"error\": CODE, \"message\": ..., \"request_id\": ...}. Each change is a line
-of the log target `audit` and an Event on the cluster.
+and never logged. Errors are {\"error\": CODE, \"message\": ..., \"request_id\": ...}.
+
+In both, each change is a line of the log target `audit` and an Event on the cluster.
 
 Examples:
   # In the cluster, where the documented address http://rayclusterscaler-svc.domino-field leads here:
@@ -53,16 +72,36 @@ Examples:
     --domino-url https://domino.example.com --domino-ca-file /etc/ssl/certs/ca-certificates.crt
   curl -H \"X-Domino-Api-Key: $DOMINO_USER_API_KEY\" http://127.0.0.1:6000/raycluster/list
 
-The account needs, in --compute-namespace: get, list and patch on rayclusters of
-distributed-compute.dominodatalab.com; get on statefulsets (apps); get, list and delete on pods; create
-on events (events.k8s.io). Signals: SIGTERM and SIGINT drain and end, SIGHUP reads the certificate files
+  # The native dialect, and a scale that is answered when the workers have joined:
+  raywarden api --api-listen :8443 --tls-cert tls.crt --tls-key tls.key
+  curl --cacert ca.crt -H \"Authorization: Bearer $(kubectl create token ada --audience raywarden)\" \\
+    -X PATCH 'https://raywarden-api:8443/api/v1/namespaces/team-a/rayclusters/demo/scale?wait=joined' \\
+    -H 'Content-Type: application/json' -d '{\"replicas\": 5}'
+
+deploy/domino and deploy/api hold the rights that the account needs. Signals: SIGTERM and SIGINT drain and end, SIGHUP reads the certificate files
 again. Exit code 0 after a drain, 2 when serving cannot begin.")]
 pub struct ApiArgs {
-    /// Where Domino's users are answered; off unless given. In plain HTTP unless a certificate is given
+    /// Where callers with a token of Kubernetes are answered; off unless given
+    #[arg(long, env = "RAYWARDEN_API_LISTEN", value_parser = address, value_name = "ADDRESS:PORT")]
+    api_listen: Option<SocketAddr>,
+
+    /// Answer them in plain HTTP: for a proxy on the same host that speaks TLS, and for tests
+    #[arg(long, env = "RAYWARDEN_API_PLAIN_HTTP", requires = "api_listen")]
+    api_plain_http: bool,
+
+    /// The audience that their tokens have to name
+    #[arg(long, env = "RAYWARDEN_AUDIENCE", default_value = "raywarden", value_name = "NAME")]
+    audience: String,
+
+    /// Where Domino's users are answered, in plain HTTP; off unless given
     #[arg(long, env = "RAYWARDEN_DOMINO_LISTEN", value_parser = address, value_name = "ADDRESS:PORT")]
     domino_listen: Option<SocketAddr>,
 
-    /// Where liveness and readiness are answered, in plain HTTP
+    /// Answer Domino's users with the certificate too
+    #[arg(long, env = "RAYWARDEN_DOMINO_TLS", requires = "domino_listen")]
+    domino_tls: bool,
+
+    /// Where liveness, readiness and metrics are answered, in plain HTTP
     #[arg(long, env = "RAYWARDEN_OPS_LISTEN", value_parser = address, default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     ops_listen: SocketAddr,
 
@@ -85,6 +124,9 @@ pub struct ApiArgs {
 
     #[command(flatten)]
     bounds: BoundArgs,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
 
     #[command(flatten)]
     log: LogArgs,
@@ -127,10 +169,6 @@ struct ClusterArgs {
     /// The namespace of Domino's clusters
     #[arg(long, env = "COMPUTE_NAMESPACE", value_parser = namespace, default_value = "domino-compute", value_name = "NAME")]
     compute_namespace: String,
-
-    /// The most workers that anybody may scale to, and the highest maximum that a scale raises to
-    #[arg(long, env = "RAYWARDEN_SCALE_CEILING", value_parser = clap::value_parser!(i32).range(1..), value_name = "N")]
-    scale_ceiling: Option<i32>,
 
     /// Show no values of environment variables
     #[arg(long, env = "RAYWARDEN_HIDE_VARIABLES")]
@@ -184,37 +222,59 @@ pub fn run(args: ApiArgs) -> anyhow::Result<Verdict> {
 }
 
 async fn serve(args: ApiArgs) -> anyhow::Result<Verdict> {
-    let Some(listen) = args.domino_listen else {
-        bail!("nothing to serve: say where Domino's users are answered, --domino-listen :6000");
-    };
-    let upstream = args.identity.upstream()?;
+    let certificate = args.check()?;
+    let upstream = args.domino_listen.map(|_| args.identity.upstream()).transpose()?;
     let mut signals = Signals::install()?;
     let client = context::client(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
-    let (listener, ops) = (bind(listen).await?, bind(args.ops_listen).await?);
-    let serves_at = listener.local_addr().context("failed to read the listener's address")?;
-    let reloader = args.certificate.optional().map(super::serve::certificate::Source::load);
-    let reloader = reloader.transpose()?;
-
+    let native = bind_some(args.api_listen).await?;
+    let domino = bind_some(args.domino_listen).await?;
+    let ops = bind(args.ops_listen).await?;
     let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
-    let options = args.options();
-    let probe = domino::watch_over(client.clone(), &options.namespace, stop.clone());
-    let mut readiness = Readiness::default().with("kubernetes", probe);
-    let limits = args.bounds.limits();
-    let door = match reloader {
-        None => Door::in_clear(listener, limits),
-        Some(reloader) => {
-            let resolver = reloader.resolver();
-            readiness = readiness.with("certificate", certificate_check(&resolver));
-            let interval = args.certificate.tls_reload_interval;
-            tokio::spawn(reloader.run(interval, Arc::clone(&reload), stop.clone()));
-            Door::new(listener, tls::server_config(resolver), limits)
-        }
+    let mut readiness = Readiness::default();
+    let mut config = None;
+    if let Some(reloader) = certificate.map(Source::load).transpose()? {
+        let resolver = reloader.resolver();
+        readiness = readiness.with("certificate", certificate_check(&resolver));
+        config = Some(tls::server_config(resolver));
+        let interval = args.certificate.tls_reload_interval;
+        tokio::spawn(reloader.run(interval, Arc::clone(&reload), stop.clone()));
+    }
+    let dominos = args.domino();
+    if native.is_some() {
+        let probe = native::watch_over(client.clone(), &args.audience, stop.clone());
+        readiness = readiness.with("tokens", probe);
+    }
+    if domino.is_some() {
+        let probe = domino::watch_over(client.clone(), &dominos.namespace, stop.clone());
+        readiness = readiness.with("kubernetes", probe);
+    }
+    let (readiness, counts) = (Arc::new(readiness), Arc::new(Counts::default()));
+    let page = Arc::clone(&counts);
+    let page: Page = Arc::new(move || page.page());
+    let door = |listener, config: Option<&Arc<ServerConfig>>| match config {
+        Some(config) => Door::new(listener, Arc::clone(config), args.bounds.limits()),
+        None => Door::in_clear(listener, args.bounds.limits()),
     };
-    let readiness = Arc::new(readiness);
-    announce(serves_at, &options, &upstream);
-    let api = Arc::new(Api::new(client, upstream, options, Arc::clone(&readiness)));
-    let serving = tokio::spawn(door.serve(domino::router(Arc::clone(&api)), stop.clone()));
-    let answering = axum::serve(ops, ops_router(Arc::clone(&readiness), None));
+    let mut serving = JoinSet::new();
+    let mut apis: (Option<Arc<native::Api>>, Option<Arc<Api>>) = (None, None);
+    if let Some(listener) = native {
+        let options = args.native();
+        announce_native(&listener, &options)?;
+        let (readiness, counts) = (Arc::clone(&readiness), Arc::clone(&counts));
+        let api = Arc::new(native::Api::new(&client, options, readiness, counts, stop.clone()));
+        let door = door(listener, config.as_ref().filter(|_| !args.api_plain_http));
+        serving.spawn(door.serve(native::router(Arc::clone(&api)), stop.clone()));
+        apis.0 = Some(api);
+    }
+    if let (Some(listener), Some(upstream)) = (domino, upstream) {
+        announce(&listener, &dominos, &upstream)?;
+        let (readiness, counts) = (Arc::clone(&readiness), Arc::clone(&counts));
+        let api = Arc::new(Api::new(client, upstream, dominos, readiness, counts));
+        let door = door(listener, config.as_ref().filter(|_| args.domino_tls));
+        serving.spawn(door.serve(domino::router(Arc::clone(&api)), stop.clone()));
+        apis.1 = Some(api);
+    }
+    let answering = axum::serve(ops, ops_router(Arc::clone(&readiness), Some(page)));
     tokio::spawn(answering.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
 
     signals.until_end(&reload).await;
@@ -222,15 +282,42 @@ async fn serve(args: ApiArgs) -> anyhow::Result<Verdict> {
     readiness.drain();
     signals.again_or(args.bounds.shutdown_delay, &reload).await;
     stop.cancel();
-    let drained = serving.await.context("the accept loop failed")?;
-    api.finish().await;
-    if drained.cut > 0 {
-        tracing::warn!(connections = drained.cut, "cut what was left after the drain timeout");
+    while let Some(drained) = serving.join_next().await {
+        let drained = drained.context("the accept loop failed")?;
+        if drained.cut > 0 {
+            tracing::warn!(connections = drained.cut, "cut what was left after the drain timeout");
+        }
+    }
+    if let Some(api) = apis.0 {
+        api.finish().await;
+    }
+    if let Some(api) = apis.1 {
+        api.finish().await;
     }
     Ok(Verdict::Good)
 }
 
-fn announce(address: SocketAddr, options: &Options, upstream: &Upstream) {
+async fn bind_some(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    match address {
+        Some(address) => Ok(Some(bind(address).await?)),
+        None => Ok(None),
+    }
+}
+
+fn announce_native(listener: &TcpListener, options: &native::Options) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("failed to read the listener's address")?;
+    tracing::info!(
+        %address,
+        audience = options.audience,
+        ceiling = options.terms.ceiling,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving the native scaling API"
+    );
+    Ok(())
+}
+
+fn announce(listener: &TcpListener, options: &Options, upstream: &Upstream) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("failed to read the listener's address")?;
     tracing::info!(
         %address,
         namespace = options.namespace,
@@ -244,6 +331,7 @@ fn announce(address: SocketAddr, options: &Options, upstream: &Upstream) {
             "no --scale-ceiling: users may raise the maximum of their clusters without bound"
         );
     }
+    Ok(())
 }
 
 impl IdentityArgs {
@@ -257,20 +345,68 @@ impl IdentityArgs {
 }
 
 impl ApiArgs {
-    fn options(&self) -> Options {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    /// That there is something to serve, and a certificate where one is needed.
+    fn check(&self) -> anyhow::Result<Option<Source>> {
+        if self.api_listen.is_none() && self.domino_listen.is_none() {
+            bail!(
+                "nothing to serve: say where callers are answered, --api-listen :8443 with a \
+                 certificate, or where Domino's users are, --domino-listen :6000"
+            );
+        }
+        let certificate = self.certificate.optional();
+        let needed = (self.api_listen.is_some() && !self.api_plain_http) || self.domino_tls;
+        if needed && certificate.is_none() {
+            bail!(
+                "tokens are not taken in clear: give --tls-cert and --tls-key (or --dev-cert-dir), or \
+                 --api-plain-http behind a proxy that speaks TLS"
+            );
+        }
+        Ok(certificate)
+    }
+
+    fn terms(&self) -> Terms {
+        let ceiling = self.settings.settings().scale_ceiling;
+        Terms { ceiling: ceiling.map(|it| i32::try_from(it).unwrap_or(i32::MAX)) }
+    }
+
+    fn rate(&self) -> Rate {
+        Rate { per_second: self.bounds.rate, burst: self.bounds.burst }
+    }
+
+    fn native(&self) -> native::Options {
+        native::Options {
+            audience: self.audience.clone(),
+            terms: self.terms(),
+            rate: self.rate(),
+            identity_lasts: self.identity.identity_ttl,
+            deadline: self.bounds.request_deadline,
+            instance: instance(),
+            snapshot: Snapshot {
+                settings: self.settings.settings(),
+                policies: self.settings.policies(),
+            },
+        }
+    }
+
+    fn domino(&self) -> Options {
         Options {
             namespace: self.clusters.compute_namespace.clone(),
-            terms: Terms { ceiling: self.clusters.scale_ceiling },
+            terms: self.terms(),
             data_plane: self.identity.data_plane.clone(),
             hides_variables: self.clusters.hide_variables,
             tells_absent: self.clusters.tell_absent,
-            rate: Rate { per_second: self.bounds.rate, burst: self.bounds.burst },
+            rate: self.rate(),
             identity_lasts: self.identity.identity_ttl,
             deadline: self.bounds.request_deadline,
-            instance: format!("{}-{}", host.trim(), std::process::id()),
+            instance: instance(),
         }
     }
+}
+
+/// This process, in Events.
+fn instance() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
 }
 
 impl BoundArgs {

@@ -48,7 +48,7 @@ pub struct SettingsArgs {
     #[arg(long, env = "RAYWARDEN_MAX_REPLICAS_CAP", value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     max_replicas_cap: Option<i64>,
 
-    /// The highest count on Domino's scale subresource, which holds no bounds
+    /// The most workers that the scaling API takes, and Domino's scale subresource, which holds no bounds
     #[arg(long, env = "RAYWARDEN_SCALE_CEILING", value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     scale_ceiling: Option<i64>,
 

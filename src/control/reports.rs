@@ -5,12 +5,10 @@
 //! report is written where it changed; without the CRD nothing is written.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch};
@@ -26,12 +24,12 @@ use super::leader::Leader;
 use super::resources;
 use super::watch::{Queue, enqueue};
 use crate::clock;
-use crate::dialect::kuberay::{TOKEN_KEY, TokenAuth, managed_elsewhere};
+use crate::dialect::kuberay::managed_elsewhere;
 use crate::plan::joined::{Answer, Want};
 use crate::plan::pod::{Phase, Pod};
 use crate::plan::report::{self, Facts, Look};
 use crate::plan::{Subject, head};
-use crate::ray::{Cache, Dashboard, Demand, PORT, Token};
+use crate::ray::{Cache, Demand, door};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -152,7 +150,7 @@ impl Reports {
         let running = head::heads(subject.uid, &moment.pods)
             .into_iter()
             .find(|pod| pod.phase == Phase::Running && !pod.terminating && !pod.ip.is_empty());
-        let address = running.and_then(|pod| address(&subject, pod));
+        let address = running.and_then(|pod| door::address(&subject.view, &pod.ip));
         let (answer, demand) = match (running, address) {
             (Some(pod), Some(address)) => self.ask(&subject, pod, address).await,
             _ => (Answer::Unknown("no head Pod runs".to_owned()), None),
@@ -194,7 +192,8 @@ impl Reports {
         head: &Pod,
         address: SocketAddr,
     ) -> (Answer, Option<Demand>) {
-        let dashboard = match self.dashboard(subject, address).await {
+        let dashboard = door::dashboard(&self.client, &subject.view, subject.namespace, address);
+        let dashboard = match dashboard.await {
             Ok(dashboard) => dashboard,
             Err(why) => return (Answer::Unknown(why), None),
         };
@@ -205,41 +204,6 @@ impl Reports {
             _ => None,
         };
         (answer, demand)
-    }
-
-    async fn dashboard(
-        &self,
-        subject: &Subject<'_>,
-        address: SocketAddr,
-    ) -> Result<Dashboard, String> {
-        let dashboard = Dashboard::new(address);
-        match TokenAuth::of(&subject.view) {
-            None => Ok(dashboard),
-            Some(TokenAuth::Kubernetes) => {
-                Err("the dashboard wants a token of Kubernetes, which is not sent to Pods"
-                    .to_owned())
-            }
-            Some(TokenAuth::Secret { name, .. }) => {
-                Ok(dashboard.with_token(self.token(subject.namespace, &name).await?))
-            }
-        }
-    }
-
-    async fn token(&self, namespace: &str, name: &str) -> Result<Token, String> {
-        let secret =
-            resources::api(&self.client, "Secret", namespace).get(name).await.map_err(|error| {
-                match error {
-                    kube::Error::Api(status) if status.code == 403 => {
-                        format!("grant get on Secret {name}: the dashboard asks for its token")
-                    }
-                    _ => format!("the dashboard's token in Secret {name} could not be read"),
-                }
-            })?;
-        let data = secret.data.pointer(&format!("/data/{TOKEN_KEY}")).and_then(Value::as_str);
-        let bytes = data.and_then(|data| STANDARD.decode(data).ok());
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let none = || format!("Secret {name} holds no {TOKEN_KEY}");
-        Token::new(&text.ok_or_else(none)?).map_err(|error| error.to_string())
     }
 
     /// Tells of what is newly found: Pods that have not joined, an autoscaler that does nothing. Lets
@@ -315,12 +279,4 @@ pub(super) fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk(report::GROUP, report::VERSION, report::KIND);
     let resource = ApiResource::from_gvk_with_plural(&kind, report::PLURAL);
     Api::namespaced_with(client.clone(), namespace, &resource)
-}
-
-/// Where the dashboard of a head listens.
-fn address(subject: &Subject<'_>, head: &Pod) -> Option<SocketAddr> {
-    let ip: IpAddr = head.ip.parse().ok()?;
-    let (params, _) = subject.view.head_params();
-    let given = params.get("dashboard-port").and_then(Value::as_str);
-    Some(SocketAddr::new(ip, given.and_then(|port| port.parse().ok()).unwrap_or(PORT)))
 }

@@ -6,7 +6,6 @@
 //! | [`identity`] | the credential of a request -> who asks |
 //! | [`clusters`] | what is read from and written to the API server |
 //! | [`work`] | one request: the pure core between reads and a write |
-//! | [`tell`] | the audit line and the Event of a change |
 //! | [`answer`] | JSON answers, their headers, their log line |
 //!
 //! Order of every request: route, credential, identity, pace, body, cluster, right, plan, write. Nothing
@@ -17,28 +16,28 @@
 mod answer;
 mod clusters;
 mod identity;
-mod tell;
 pub mod upstream;
 mod work;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::connect_info::ConnectInfo;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::answer::Asked;
 use self::clusters::Clusters;
 use self::identity::Identities;
-use self::tell::Teller;
 use self::upstream::Upstream;
-use super::ops::{Finding, Readiness};
+use super::call::Call;
+use super::counts::{Counts, Dialect as Spoken};
+use super::nodes::Looks;
+use super::objects::PATIENCE;
+use super::ops::{Finding, Readiness, watched};
+use super::tell::Teller;
 use crate::scaling::pace::Rate;
 use crate::scaling::{Code, Fault, Route, Terms};
 
@@ -80,7 +79,9 @@ pub struct Api {
     clusters: Clusters,
     teller: Teller,
     upstream: Upstream,
+    looks: Looks,
     readiness: Arc<Readiness>,
+    counts: Arc<Counts>,
     /// What goes on whether or not anybody waits for it.
     writes: TaskTracker,
 }
@@ -92,15 +93,18 @@ impl Api {
         upstream: Upstream,
         options: Options,
         readiness: Arc<Readiness>,
+        counts: Arc<Counts>,
     ) -> Self {
         let writes = TaskTracker::new();
         Self {
             identities: Identities::new(upstream.clone(), options.rate, options.identity_lasts),
             clusters: Clusters::new(client.clone(), &options.namespace),
-            teller: Teller::new(client, &options.namespace, &options.instance, writes.clone()),
+            looks: Looks::new(client.clone()),
+            teller: Teller::new(client, &options.instance, writes.clone()),
             upstream,
             options,
             readiness,
+            counts,
             writes,
         }
     }
@@ -108,7 +112,7 @@ impl Api {
     /// Waits, within bounds, for the writes that nobody waits for any more.
     pub async fn finish(&self) {
         self.writes.close();
-        let _ = tokio::time::timeout(clusters::PATIENCE, self.writes.wait()).await;
+        let _ = tokio::time::timeout(PATIENCE, self.writes.wait()).await;
     }
 }
 
@@ -118,16 +122,18 @@ pub fn router(api: Arc<Api>) -> Router {
 }
 
 async fn respond(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = Asked::of(&request);
+    let call = Call::of(&request);
     let path = request.uri().path().to_owned();
     let route = Route::of(request.method().as_str(), &path);
     let label = route.as_ref().map_or("none", |route| route.as_str());
     let (who, outcome) = match route {
         Ok(route) if route.is_open() => (None, Ok(open(&api, route))),
-        Ok(route) => within(Arc::clone(&api), route, request, &asked).await,
+        Ok(route) => within(Arc::clone(&api), route, request, &call).await,
         Err(fault) => (None, Err(fault)),
     };
-    answer::answer(&asked, label, who.as_deref(), outcome)
+    let response = answer::answer(&call, label, who.as_deref(), outcome);
+    api.counts.answered(Spoken::Domino, label, response.status().as_u16(), call.begun.elapsed());
+    response
 }
 
 fn open(api: &Api, route: Route<'_>) -> answer::Answer {
@@ -141,10 +147,10 @@ fn open(api: &Api, route: Route<'_>) -> answer::Answer {
 
 type Outcome = (Option<String>, Result<answer::Answer, Fault>);
 
-async fn within(api: Arc<Api>, route: Route<'_>, request: Request, asked: &Asked) -> Outcome {
+async fn within(api: Arc<Api>, route: Route<'_>, request: Request, call: &Call) -> Outcome {
     let deadline = api.options.deadline;
     let mut who = None;
-    let work = work::work(&api, route, request, asked, &mut who);
+    let work = work::work(&api, route, request, call, &mut who);
     let outcome = match tokio::time::timeout(deadline, work).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Fault::new(
@@ -156,41 +162,15 @@ async fn within(api: Arc<Api>, route: Route<'_>, request: Request, asked: &Asked
     (who, outcome)
 }
 
-/// The address that a request came from.
-fn peer(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
-}
-
 /// Asks again and again whether the clusters can be listed, till `stop`; the readiness check.
 pub fn watch_over(
     client: Client,
     namespace: &str,
     stop: CancellationToken,
 ) -> impl Fn() -> Finding + Send + Sync + use<> {
-    const BETWEEN: Duration = Duration::from_secs(10);
-    let finding = Arc::new(std::sync::Mutex::new(Err("not looked at yet".to_owned())));
-    let noted = Arc::clone(&finding);
-    let clusters = Clusters::new(client, namespace);
-    tokio::spawn(async move {
-        while !stop.is_cancelled() {
-            let found = clusters.probe().await;
-            *noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = found;
-            let _ = tokio::time::timeout(BETWEEN, stop.cancelled()).await;
-        }
-    });
-    move || finding.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-}
-
-/// Time since the process began to count it.
-#[derive(Clone, Copy, Debug)]
-struct Ticks(Instant);
-
-impl Ticks {
-    fn begin() -> Self {
-        Self(Instant::now())
-    }
-
-    fn now(self) -> Duration {
-        self.0.elapsed()
-    }
+    let clusters = Arc::new(Clusters::new(client, namespace));
+    watched(stop, move || {
+        let clusters = Arc::clone(&clusters);
+        async move { clusters.probe().await }
+    })
 }

@@ -4,17 +4,37 @@
 //! process that drains is alive and not ready.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use tokio_util::sync::CancellationToken;
 
 use super::text;
 
 /// What a check finds: a word about the good state, or the reason against it.
 pub type Finding = Result<String, String>;
+
+/// A check that asks somebody again and again, till `stop`, and tells what was found last.
+pub fn watched<F: Future<Output = Finding> + Send>(
+    stop: CancellationToken,
+    ask: impl Fn() -> F + Send + 'static,
+) -> impl Fn() -> Finding + Send + Sync {
+    const BETWEEN: Duration = Duration::from_secs(10);
+    let finding = Arc::new(Mutex::new(Err("not looked at yet".to_owned())));
+    let noted = Arc::clone(&finding);
+    tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            let found = ask().await;
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = found;
+            let _ = tokio::time::timeout(BETWEEN, stop.cancelled()).await;
+        }
+    });
+    move || finding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
 
 /// A page for Prometheus, made when it is asked for.
 pub type Page = Arc<dyn Fn() -> String + Send + Sync>;

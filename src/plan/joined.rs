@@ -112,13 +112,10 @@ pub fn joined(
     threshold: Duration,
     now: Timestamp,
 ) -> Joined {
-    let mut workers: Vec<&Pod> = pods.iter().filter(|pod| is_worker_of(pod, uid)).collect();
-    workers.sort_by(|a, b| a.name.cmp(&b.name));
     let mut groups: BTreeMap<&str, GroupJoined> = BTreeMap::new();
     let unknown = match answer {
         Answer::Known(nodes) => {
-            let owned = owned(&workers, nodes);
-            for (pod, joined) in workers.iter().zip(owned) {
+            for (pod, joined) in workers(uid, pods, nodes) {
                 let group = groups.entry(&pod.group).or_default();
                 match (joined, overdue(pod, threshold, now)) {
                     (true, _) => group.joined += 1,
@@ -133,7 +130,7 @@ pub fn joined(
             None
         }
         Answer::Unknown(why) => {
-            for pod in &workers {
+            for pod in pods.iter().filter(|pod| is_worker_of(pod, uid)) {
                 groups.entry(&pod.group).or_default().unknown += 1;
             }
             Some(why.clone())
@@ -142,6 +139,14 @@ pub fn joined(
     let named =
         |(name, group): (&str, GroupJoined)| GroupJoined { group: name.to_owned(), ..group };
     Joined { groups: groups.into_iter().map(named).collect(), unknown }
+}
+
+/// The workers of the cluster `uid` by name, each with whether a node that is alive is its own.
+pub fn workers<'a>(uid: &str, pods: &'a [Pod], nodes: &[RayNode]) -> Vec<(&'a Pod, bool)> {
+    let mut workers: Vec<&Pod> = pods.iter().filter(|pod| is_worker_of(pod, uid)).collect();
+    workers.sort_by(|a, b| a.name.cmp(&b.name));
+    let owned = owned(&workers, nodes);
+    workers.into_iter().zip(owned).collect()
 }
 
 fn is_worker_of(pod: &Pod, uid: &str) -> bool {

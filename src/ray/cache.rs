@@ -1,4 +1,4 @@
-//! Answers kept for a while, so that many reconciles of one cluster ask its head once.
+//! Answers kept for a while, so that many who ask about one cluster ask its head once.
 //!
 //! Input: the UID of the head Pod, the time, and how to ask. Output: an answer that is at most
 //! `max_age` old. Reasons for not knowing are kept too: a head that hangs is not asked by everybody
@@ -16,17 +16,17 @@ use k8s_openapi::jiff::Timestamp;
 use super::Answer;
 
 /// What one head answered; locked while it is being asked.
-type Slot = Arc<tokio::sync::Mutex<Option<(Timestamp, Answer)>>>;
+type Slot<T> = Arc<tokio::sync::Mutex<Option<(Timestamp, T)>>>;
 
 /// Answers by head.
 #[derive(Debug)]
-pub struct Cache {
+pub struct Cache<T = Answer> {
     max_age: Duration,
     most: usize,
-    heads: Mutex<HashMap<String, (Timestamp, Slot)>>,
+    heads: Mutex<HashMap<String, (Timestamp, Slot<T>)>>,
 }
 
-impl Cache {
+impl<T: Clone> Cache<T> {
     /// An empty one for `most` heads, at least one.
     pub fn new(max_age: Duration, most: usize) -> Self {
         Self { max_age, most: most.max(1), heads: Mutex::default() }
@@ -34,12 +34,7 @@ impl Cache {
 
     /// The answer of the head Pod with this UID; `ask` is polled only where there is none that is new
     /// enough.
-    pub async fn answer(
-        &self,
-        head: &str,
-        now: Timestamp,
-        ask: impl Future<Output = Answer>,
-    ) -> Answer {
+    pub async fn answer(&self, head: &str, now: Timestamp, ask: impl Future<Output = T>) -> T {
         let slot = self.slot(head, now);
         let mut kept = slot.lock().await;
         if let Some((at, answer)) = kept.as_ref()
@@ -62,7 +57,7 @@ impl Cache {
         self.len() == 0
     }
 
-    fn slot(&self, head: &str, now: Timestamp) -> Slot {
+    fn slot(&self, head: &str, now: Timestamp) -> Slot<T> {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((used, slot)) = heads.get_mut(head) {
             *used = now;

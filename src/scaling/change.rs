@@ -71,6 +71,18 @@ pub fn scale(
     tier: Option<&Tier>,
     terms: Terms,
 ) -> Result<Change, Fault> {
+    scale_noting(object, manner, replicas, tier, terms, None)
+}
+
+/// The same, with a note that is written in the same patch and tested by it.
+pub(super) fn scale_noting(
+    object: &Value,
+    manner: Manner,
+    replicas: i32,
+    tier: Option<&Tier>,
+    terms: Terms,
+    note: Option<Edit>,
+) -> Result<Change, Fault> {
     let now = Now::of(object)?;
     let wanted = i64::from(replicas);
     let ceiling = i64::from(terms.ceiling.unwrap_or(i32::MAX));
@@ -93,14 +105,14 @@ pub fn scale(
     let to = Counts { replicas: Some(effective), bounds };
     let kept = Kept::after(now.kept, present, bounds);
     let more = tier.map(|tier| tier.edits(&now.group.at, now.group.raw)).unwrap_or_default();
-    Ok(now.change(to, kept, more, effective < wanted))
+    Ok(now.change(to, kept, more, note, effective < wanted))
 }
 
 /// Gives back the bounds that were there before the first scale, and brings the count within them.
 pub fn restore(object: &Value) -> Result<Change, Fault> {
     let now = Now::of(object)?;
     let Some(kept) = now.kept else {
-        return Ok(now.change(now.counts, None, Vec::new(), false));
+        return Ok(now.change(now.counts, None, Vec::new(), None, false));
     };
     let mut bounds = kept.original_of(now.counts.bounds);
     if let (Some(min), Some(max)) = (bounds.min, bounds.max) {
@@ -111,10 +123,11 @@ pub fn restore(object: &Value) -> Result<Change, Fault> {
         count.min(bounds.max.unwrap_or(count)).max(least)
     };
     let to = Counts { replicas: now.counts.replicas.map(within), bounds };
-    Ok(now.change(to, None, Vec::new(), false))
+    Ok(now.change(to, None, Vec::new(), None, false))
 }
 
-fn above(wanted: i64, ceiling: i64) -> Fault {
+/// The count is above the ceiling.
+pub(super) fn above(wanted: i64, ceiling: i64) -> Fault {
     Fault::new(
         Code::AboveCeiling,
         format!(
@@ -145,7 +158,14 @@ impl<'a> Now<'a> {
         Ok(Self { object, group, counts, kept })
     }
 
-    fn change(&self, to: Counts, kept: Option<Kept>, more: Vec<Edit>, capped: bool) -> Change {
+    fn change(
+        &self,
+        to: Counts,
+        kept: Option<Kept>,
+        more: Vec<Edit>,
+        also: Option<Edit>,
+        capped: bool,
+    ) -> Change {
         let mut draft = Draft::new(self.object);
         let note = note(kept::ANNOTATION);
         let mut put = |at: &Pointer, value: Option<Value>| match value {
@@ -157,7 +177,9 @@ impl<'a> Now<'a> {
         put(&self.group.max.at, to.bounds.max.map(Value::from));
         put(&note, kept.map(|kept| Value::from(kept.to_text())));
         draft.apply(more);
-        let read = [self.group.min.at.clone(), self.group.max.at.clone(), note];
+        let mut read = vec![self.group.min.at.clone(), self.group.max.at.clone(), note];
+        read.extend(also.as_ref().map(|edit| edit.at.clone()));
+        draft.apply(also);
         let operations = guarded(self.object, &read, draft);
         Change { operations, from: self.counts, to, capped }
     }
@@ -177,15 +199,19 @@ pub(super) fn not_deleted(object: &Value) -> Result<(), Fault> {
 /// The operations of `draft` behind a test of the UID, of the owner, and of every place in `read`;
 /// none where nothing changes.
 pub(super) fn guarded(object: &Value, read: &[Pointer], draft: Draft<'_>) -> Vec<Value> {
+    let owner = Pointer::of(["metadata", "labels", OWNER]);
+    let read: Vec<Pointer> = std::iter::once(owner).chain(read.iter().cloned()).collect();
+    tested(object, &read, draft)
+}
+
+/// The operations of `draft` behind a test of the UID and of every place in `read`; none where nothing
+/// changes.
+pub(super) fn tested(object: &Value, read: &[Pointer], draft: Draft<'_>) -> Vec<Value> {
     let (operations, _) = draft.into_parts();
     if operations.is_empty() {
         return Vec::new();
     }
-    let always = [
-        Pointer::of(["metadata", "uid"]),
-        Pointer::of(["metadata", "deletionTimestamp"]),
-        Pointer::of(["metadata", "labels", OWNER]),
-    ];
+    let always = [Pointer::of(["metadata", "uid"]), Pointer::of(["metadata", "deletionTimestamp"])];
     let mut tests: Vec<Value> = Vec::new();
     for test in always.iter().chain(read).map(|at| test(object, at)) {
         if !tests.contains(&test) {

@@ -22,6 +22,27 @@ pub const TOKEN_HEADER: &str = "authorization";
 /// The longest credential; tokens with many groups in them have some thousands of characters.
 const MAX_LENGTH: usize = 16 * 1024;
 
+/// A token of the Kubernetes cluster for an audience; the only thing that is sent to its API server.
+pub fn token_for(audience: &str, tokens: &[&[u8]]) -> Result<String, Fault> {
+    let how =
+        format!("send `Authorization: Bearer $(kubectl create token NAME --audience {audience})`");
+    let whole = single(tokens, "Authorization")?;
+    let whole = whole.ok_or_else(|| unauthenticated(&format!("no credential: {how}")))?;
+    let token = bearer(whole)?;
+    let claims = claims(token);
+    let named = match claims.as_ref().and_then(|claims| claims.get("aud")) {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(several)) => several.iter().any(|it| it == audience),
+        _ => false,
+    };
+    if named {
+        return Ok(token.to_owned());
+    }
+    Err(unauthenticated(&format!(
+        "this token is not for the audience {audience}, so it is not passed on: {how}"
+    )))
+}
+
 /// What a caller proves its identity with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
@@ -108,16 +129,19 @@ fn bearer(value: &str) -> Result<&str, Fault> {
 /// Whether a token says of itself that it is a service account's. Its signature does not matter: a
 /// forged one is no token of Domino's either.
 fn is_of_kubernetes(token: &str) -> bool {
-    let claims = token.split('.').nth(1).and_then(|part| {
-        let bytes = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
-        serde_json::from_slice::<Value>(&bytes).ok()
-    });
-    claims.is_some_and(|claims| {
+    claims(token).is_some_and(|claims| {
         let text = |key: &str| claims.get(key).and_then(Value::as_str).unwrap_or("");
         text("sub").starts_with("system:serviceaccount:")
             || text("iss") == "kubernetes/serviceaccount"
             || claims.get("kubernetes.io").is_some()
     })
+}
+
+/// What a token says of itself; nothing of it is believed.
+fn claims(token: &str) -> Option<Value> {
+    let part = token.split('.').nth(1)?;
+    let bytes = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 #[cfg(test)]
@@ -166,6 +190,30 @@ mod tests {
         let domino =
             format!("Bearer {}", token(&serde_json::json!({"sub": "5d1c", "iss": "keycloak"})));
         assert!(Credential::of(&[], &[domino.as_bytes()]).is_ok());
+    }
+
+    #[test]
+    fn only_a_token_for_the_audience_goes_to_the_api_server() {
+        let of = |claims: Value| {
+            let header = format!("Bearer {}", token(&claims));
+            token_for("raywarden", &[header.as_bytes()])
+        };
+        assert!(of(serde_json::json!({"aud": ["a", "raywarden"]})).is_ok());
+        assert!(of(serde_json::json!({"aud": "raywarden"})).is_ok());
+        for claims in [
+            serde_json::json!({"aud": ["https://kubernetes.default.svc"]}),
+            serde_json::json!({"aud": "raywarden2"}),
+            serde_json::json!({"sub": "5d1c", "iss": "keycloak"}),
+            serde_json::json!(["raywarden"]),
+        ] {
+            let fault = of(claims).unwrap_err();
+            assert_eq!(fault.code, Code::Unauthenticated);
+            assert!(fault.message.contains("--audience raywarden"), "{fault}");
+        }
+        for header in ["Bearer opaque", "Basic raywarden", "Bearer a.raywarden.b"] {
+            assert!(token_for("raywarden", &[header.as_bytes()]).is_err(), "{header}");
+        }
+        assert!(token_for("raywarden", &[]).is_err());
     }
 
     #[test]

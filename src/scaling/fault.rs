@@ -1,5 +1,8 @@
 //! What goes wrong: a stable code for programs, a sentence for people, and a status.
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 /// A stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -31,8 +34,28 @@ pub enum Code {
     UnsupportedTier,
     /// The body is too long.
     TooLarge,
+    /// The body is of another kind than JSON.
+    UnsupportedMedia,
     /// More workers than the installation allows.
     AboveCeiling,
+    /// More workers than the group's maximum.
+    AboveMax,
+    /// Fewer workers than the group's minimum.
+    BelowMin,
+    /// Workers to delete that are none of the group, or more than go.
+    NoSuchWorker,
+    /// Ray's autoscaler decides the count.
+    AutoscalerOwns,
+    /// A RayService decides the count.
+    ParentOwns,
+    /// The cluster or the group is suspended.
+    Suspended,
+    /// Another controller than those of this Kubernetes cluster runs it.
+    ManagedElsewhere,
+    /// Clusters of two API groups have this name.
+    Ambiguous,
+    /// The key of an earlier request that asked for something else.
+    KeyReused,
     /// Zero workers.
     ZeroWorkers,
     /// The API server refused the change.
@@ -63,7 +86,17 @@ impl Code {
             Self::Conflict => "conflict",
             Self::UnsupportedTier => "unsupported_hw_tier",
             Self::TooLarge => "body_too_large",
+            Self::UnsupportedMedia => "unsupported_media_type",
             Self::AboveCeiling => "above_ceiling",
+            Self::AboveMax => "above_max",
+            Self::BelowMin => "below_min",
+            Self::NoSuchWorker => "no_such_worker",
+            Self::AutoscalerOwns => "autoscaler_owns_replicas",
+            Self::ParentOwns => "parent_owns_replicas",
+            Self::Suspended => "suspended",
+            Self::ManagedElsewhere => "managed_elsewhere",
+            Self::Ambiguous => "ambiguous_name",
+            Self::KeyReused => "idempotency_key_reused",
             Self::ZeroWorkers => "zero_workers",
             Self::Refused => "refused",
             Self::RateLimited => "rate_limited",
@@ -84,9 +117,21 @@ impl Code {
             Self::NotScalable
             | Self::InvalidAutoscaling
             | Self::Conflict
-            | Self::UnsupportedTier => 409,
+            | Self::UnsupportedTier
+            | Self::AutoscalerOwns
+            | Self::ParentOwns
+            | Self::Suspended
+            | Self::ManagedElsewhere
+            | Self::Ambiguous => 409,
             Self::TooLarge => 413,
-            Self::AboveCeiling | Self::ZeroWorkers | Self::Refused => 422,
+            Self::UnsupportedMedia => 415,
+            Self::AboveCeiling
+            | Self::AboveMax
+            | Self::BelowMin
+            | Self::NoSuchWorker
+            | Self::KeyReused
+            | Self::ZeroWorkers
+            | Self::Refused => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
@@ -102,12 +147,34 @@ pub struct Fault {
     pub code: Code,
     /// For people: what was found, what is allowed, what to do.
     pub message: String,
+    /// What admission has against it, one by one.
+    pub causes: Vec<Cause>,
+}
+
+/// One objection of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Cause {
+    /// The field path.
+    #[schema(example = "spec.workerGroupSpecs[0].maxReplicas")]
+    pub field: String,
+    /// What was found, what is allowed, how to mend it.
+    pub message: String,
+    /// The id of the rule, for `raywarden explain`; empty where the API server objects.
+    #[schema(example = "replicas/above-max")]
+    pub rule: String,
 }
 
 impl Fault {
     /// A fault in these words.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), causes: Vec::new() }
+    }
+
+    /// The same with what admission has against it.
+    #[must_use]
+    pub fn because(mut self, causes: Vec<Cause>) -> Self {
+        self.causes = causes;
+        self
     }
 
     /// Something about the request that cannot be read.

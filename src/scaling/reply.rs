@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::change::Change;
 use super::head::{self, Pod, Progress, Restart};
 use super::rollout::{Node, Rollout};
+use super::workers::Workers;
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "(redacted)";
@@ -63,6 +64,14 @@ fn hide_variables(part: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(hide_variables),
         _ => {}
     }
+}
+
+/// The object with how far its workers have come, beside `spec` and `status`.
+pub fn with_workers(mut object: Value, workers: Option<&Workers>) -> Value {
+    if let Some(members) = object.as_object_mut() {
+        members.insert("workers".to_owned(), json!(workers));
+    }
+    object
 }
 
 /// What `/ddl_cluster_scaler/scale` answers.

@@ -153,7 +153,8 @@ fn tier(member: &Member, field: &str) -> Result<Option<String>, Fault> {
     }
 }
 
-fn quoted(value: &Value) -> String {
+/// A wrong value as it is quoted: the beginning of it.
+pub(super) fn quoted(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),

@@ -1,91 +1,48 @@
 //! What is read from and written to the API server.
-//!
-//! Its words go to the log; a caller gets ours, and those with which admission refuses a change, which
-//! are meant for people.
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch,
-    PatchParams, Preconditions,
-};
-use kube::core::Status;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::{Client, Error};
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::dialect::{self, Dialect};
+use crate::dialect::Dialect;
+use crate::http::objects::{self, Turns, Written, json, outage, patient};
 use crate::http::ops::Finding;
 use crate::scaling::principal::OWNER;
 use crate::scaling::route::{MOST_ON_A_PAGE, Page};
-use crate::scaling::{Code, Fault, Principal, head};
+use crate::scaling::{Fault, Principal, head};
 use crate::telemetry::chain;
-
-/// The field manager of what we write.
-const MANAGER: &str = "raywarden-api";
-
-/// The longest that one call may take. Callers are answered earlier; a write goes on until then.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
-
-/// The most of admission's words that are passed on.
-const MOST_WORDS: usize = 1024;
-
-/// What came of a patch.
-pub(super) enum Written {
-    /// The object as it stands now.
-    Done(Value),
-    /// The object is not what it was.
-    Moved,
-    /// A test of the patch failed, or the API server does not want the object so.
-    NotSo(Fault),
-}
 
 pub(super) struct Clusters {
     objects: Api<DynamicObject>,
     sets: Api<StatefulSet>,
     pods: Api<Pod>,
-    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-/// Domino's RayClusters.
-fn resource() -> ApiResource {
-    let found = dialect::kinds().find(|(.., dialect)| *dialect == Dialect::Domino);
-    let (group, kind, plural) =
-        found.map_or(("", "", ""), |(g, kind, plural, _)| (g, kind, plural));
-    let version = dialect::versions(group).first().copied().unwrap_or("v1alpha1");
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+    turns: Turns,
 }
 
 impl Clusters {
     pub(super) fn new(client: Client, namespace: &str) -> Self {
         Self {
-            objects: Api::namespaced_with(client.clone(), namespace, &resource()),
+            objects: Api::namespaced_with(
+                client.clone(),
+                namespace,
+                &objects::resource(Dialect::Domino),
+            ),
             sets: Api::namespaced(client.clone(), namespace),
             pods: Api::namespaced(client, namespace),
-            turns: Mutex::default(),
+            turns: Turns::default(),
         }
     }
 
-    /// Writers of one cluster go one after the other; those of other replicas meet the tests of the
-    /// patch.
+    /// Writers of one cluster go one after the other.
     pub(super) async fn turn(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-            Arc::clone(turns.entry(name.to_owned()).or_default())
-        };
-        turn.lock_owned().await
+        self.turns.wait(name).await
     }
 
     /// One cluster, if there is one.
     pub(super) async fn get(&self, name: &str) -> Result<Option<Value>, Fault> {
-        let found =
-            patient(self.objects.get_opt(name)).await.map_err(|error| outage("get", &error))?;
-        Ok(found.map(|object| json(&object)))
+        objects::get(&self.objects, name).await
     }
 
     /// The clusters that the caller may see, and where the next page begins.
@@ -121,20 +78,7 @@ impl Clusters {
 
     /// Patches a cluster.
     pub(super) async fn patch(&self, name: &str, operations: &[Value]) -> Result<Written, Fault> {
-        let patch = serde_json::from_value(Value::Array(operations.to_vec()));
-        let patch = patch.map_err(|error| {
-            tracing::error!(reason = error.to_string(), "a planned patch is none");
-            Fault::new(Code::Internal, "a bug in raywarden: the change could not be written down")
-        })?;
-        let parameters =
-            PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
-        let patch = Patch::Json::<()>(patch);
-        match patient(self.objects.patch(name, &parameters, &patch)).await {
-            Ok(object) => Ok(Written::Done(json(&object))),
-            Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(Written::Moved),
-            Err(Error::Api(status)) if is_refusal(&status) => Ok(Written::NotSo(refusal(&status))),
-            Err(error) => Err(outage("patch", &error)),
-        }
+        objects::patch(&self.objects, name, operations, false).await
     }
 
     /// The head Pod of a cluster.
@@ -182,50 +126,4 @@ impl Clusters {
             Err(error) => Err(format!("failed to list rayclusters: {}", chain(&error))),
         }
     }
-}
-
-async fn patient<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    let late = |_| Err(Error::Service("no answer in time".into()));
-    tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(late)
-}
-
-fn json(object: &impl Serialize) -> Value {
-    serde_json::to_value(object).unwrap_or(Value::Null)
-}
-
-fn outage(doing: &str, error: &Error) -> Fault {
-    tracing::warn!(doing, reason = chain(error), "the API server did not do as asked");
-    Fault::unavailable("Kubernetes does not answer as it should; try again in a moment")
-}
-
-/// What admission said, where it was admission that refused.
-fn denial(status: &Status) -> Option<&str> {
-    status.message.split_once("denied the request: ").map(|(_, words)| words)
-}
-
-fn is_refusal(status: &Status) -> bool {
-    [400, 422].contains(&status.code) || (status.code == 403 && denial(status).is_some())
-}
-
-fn refusal(status: &Status) -> Fault {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let causes: Vec<String> = causes
-        .map(|cause| match cause.field.as_str() {
-            "" => cause.message.clone(),
-            field => format!("{field}: {}", cause.message),
-        })
-        .collect();
-    let words = if causes.is_empty() {
-        denial(status).unwrap_or_default().to_owned()
-    } else {
-        causes.join("; ")
-    };
-    tracing::info!(code = status.code, reason = status.message, "a patch was not taken");
-    let words: String = words.chars().take(MOST_WORDS).collect();
-    let message = if words.is_empty() {
-        "the cluster's own rules do not allow this change".to_owned()
-    } else {
-        format!("the cluster's own rules do not allow this change: {words}")
-    };
-    Fault::new(Code::Refused, message)
 }

@@ -5,41 +5,28 @@
 //! changed nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::Request;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
 
-use super::answer::{self, Answer, Asked};
-use super::clusters::Written;
-use super::tell::Told;
+use super::Api;
+use super::answer::{self, Answer};
 use super::upstream::TIERS;
-use super::{Api, peer};
 use crate::clock;
+use crate::dialect::Dialect;
+use crate::http::call::{self, Call, peer, to_the_end};
+use crate::http::objects::Attempts;
+use crate::http::tell::Told;
 use crate::scaling::change::{self, Counts};
 use crate::scaling::head::{Progress, Restart, Step};
+use crate::scaling::native::view::ClusterState;
 use crate::scaling::rollout::{Node, Rollout};
 use crate::scaling::route::{KIND, Page, Shape, parameter};
 use crate::scaling::tier::Tier;
 use crate::scaling::{
     Change, Code, Credential, Fault, Manner, Principal, Route, head, reply, request,
 };
-
-/// The longest body that is read.
-const MAX_BODY: usize = 64 * 1024;
-
-/// How long it may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(5);
-
-/// How often a change is planned anew because the cluster has changed meanwhile.
-const ATTEMPTS: u32 = 6;
-
-/// The pause after the first attempt; it doubles.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who asks, for whom everything below is done.
 #[derive(Clone)]
@@ -54,35 +41,35 @@ pub(super) async fn work(
     api: &Arc<Api>,
     route: Route<'_>,
     request: Request,
-    asked: &Asked,
+    call: &Call,
     who: &mut Option<String>,
 ) -> Result<Answer, Fault> {
     let from = peer(&request);
     let (head, body) = request.into_parts();
     let (principal, credential) = api.identities.identify(&head.headers, from).await?;
     *who = Some(principal.id.clone());
-    let caller = Caller { api: Arc::clone(api), principal, request: asked.id.clone() };
+    let caller = Caller { api: Arc::clone(api), principal, request: call.id.clone() };
     let query = head.uri.query();
     match route {
         Route::List(shape) => caller.list(shape, Page::of(query)?).await,
         Route::Get(name) => {
             let object = caller.read(request::name(name)?).await?;
-            Ok(answer::ok(caller.shown(object)))
+            Ok(answer::ok(caller.followed(object).await))
         }
         Route::ScaleNamed => {
-            let (name, replicas) = request::documented(&read(body).await?)?;
+            let (name, replicas) = request::documented(&call::body(body).await?)?;
             let written = caller.clone().scale(name, Manner::Pinned, replicas, None).await?;
-            Ok(answer::ok(caller.shown(written.object)))
+            Ok(answer::ok(caller.followed(written.object).await))
         }
         Route::Scale(name) => {
             let name = request::name(name)?.to_owned();
-            let wanted = request::scale(&read(body).await?)?;
+            let wanted = request::scale(&call::body(body).await?)?;
             let tier = caller.tier(&name, wanted.tier.as_deref(), &credential).await?;
             let tier_id = tier.as_ref().map(|tier| tier.id().to_owned());
             let started = whole_seconds();
             let written =
                 caller.clone().scale(name.clone(), Manner::Capped, wanted.replicas, tier).await?;
-            let object = caller.shown(written.object);
+            let object = caller.followed(written.object).await;
             let reply = reply::scaled(
                 KIND,
                 &name,
@@ -95,17 +82,17 @@ pub(super) async fn work(
             Ok(answer::ok(reply))
         }
         Route::RestoreNamed => {
-            let name = request::cluster_name(&read(body).await?)?;
+            let name = request::cluster_name(&call::body(body).await?)?;
             let written = caller.clone().restore(name).await?;
-            Ok(answer::ok(caller.shown(written.object)))
+            Ok(answer::ok(caller.followed(written.object).await))
         }
         Route::Restore(name) => {
             let written = caller.clone().restore(request::name(name)?.to_owned()).await?;
-            Ok(answer::ok(caller.shown(written.object)))
+            Ok(answer::ok(caller.followed(written.object).await))
         }
         Route::RestartHead(name) => {
             let name = request::name(name)?.to_owned();
-            let tier = request::restart(&read(body).await?)?;
+            let tier = request::restart(&call::body(body).await?)?;
             let tier = caller.tier(&name, tier.as_deref(), &credential).await?;
             caller.restart(name, tier).await
         }
@@ -116,20 +103,6 @@ pub(super) async fn work(
             caller.status(request::name(name)?, node, parameter(query, "started_at")).await
         }
         Route::Health | Route::Ready => Ok(answer::state("healthy")),
-    }
-}
-
-async fn read(body: axum::body::Body) -> Result<Bytes, Fault> {
-    let whole = Limited::new(body, MAX_BODY).collect();
-    let Ok(whole) = tokio::time::timeout(BODY_WITHIN, whole).await else {
-        return Err(Fault::new(Code::TooSlow, "the body did not arrive in time"));
-    };
-    match whole {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Fault::new(Code::TooLarge, format!("the body is longer than {MAX_BODY} bytes")))
-        }
-        Err(_) => Err(Fault::bad("the body broke off")),
     }
 }
 
@@ -149,6 +122,13 @@ struct Changed {
 impl Caller {
     fn shown(&self, object: Value) -> Value {
         reply::redacted(object, self.api.options.hides_variables)
+    }
+
+    /// The same with how far its workers have come.
+    async fn followed(&self, object: Value) -> Value {
+        let nodes = self.api.looks.nodes(&object, Dialect::Domino).await;
+        let state = ClusterState::of(&object, Dialect::Domino, nodes.seen());
+        reply::with_workers(self.shown(object), state.as_ref().map(|state| &state.workers))
     }
 
     /// A cluster that the caller may act on.
@@ -242,35 +222,27 @@ impl Caller {
         plan: impl Fn(&Value) -> Result<(Vec<Value>, T), Fault>,
         words: impl Fn(&T) -> (String, String),
     ) -> Result<(T, Value), Fault> {
-        let mut refused: Option<(Vec<Value>, Fault)> = None;
-        for attempt in 0..ATTEMPTS {
+        let mut attempts = Attempts::default();
+        loop {
             let before = self.read(name).await?;
             let (operations, planned) = plan(&before)?;
             if operations.is_empty() {
                 return Ok((planned, before));
             }
-            // The very same tests failed on an object that has not changed: it is not them.
-            if let Some((_, fault)) = refused.take_if(|(earlier, _)| *earlier == operations) {
-                return Err(fault);
-            }
+            attempts.begin(&operations)?;
             match self.api.clusters.patch(name, &operations).await {
-                Ok(Written::Done(after)) => {
-                    self.tell(&after, doing, words(&planned), true);
-                    return Ok((planned, after));
+                Ok(written) => {
+                    if let Some(after) = attempts.end(operations, written).await {
+                        self.tell(&after, doing, words(&planned), true);
+                        return Ok((planned, after));
+                    }
                 }
-                Ok(Written::Moved) => refused = None,
-                Ok(Written::NotSo(fault)) => refused = Some((operations, fault)),
                 Err(fault) => {
                     self.tell(&before, doing, words(&planned), false);
                     return Err(fault);
                 }
             }
-            tokio::time::sleep(PAUSE.saturating_mul(1 << attempt)).await;
         }
-        Err(Fault::new(
-            Code::Conflict,
-            "this cluster changes faster than it can be written; try again",
-        ))
     }
 
     async fn restart(self, name: String, tier: Option<Tier>) -> Result<Answer, Fault> {
@@ -305,7 +277,9 @@ impl Caller {
     fn tell(&self, cluster: &Value, doing: Doing, (from, to): (String, String), written: bool) {
         let Self { api, principal, request } = self;
         let Doing { what, reason } = doing;
-        api.teller.tell(cluster, &Told { principal, request, what, reason, from, to, written });
+        let Principal { id, name, admin } = principal;
+        let told = Told { who: id, name, admin: *admin, request, what, reason, from, to, written };
+        api.teller.tell(cluster, &told);
     }
 
     async fn head_status(&self, name: &str, since: Option<String>) -> Result<Answer, Fault> {
@@ -332,16 +306,6 @@ impl Caller {
 fn whole_seconds() -> Timestamp {
     let now = clock::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
-/// Runs whether or not anybody waits.
-async fn to_the_end<T: Send + 'static>(
-    writes: &TaskTracker,
-    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
-) -> Result<T, Fault> {
-    writes.spawn(work).await.unwrap_or_else(|_| {
-        Err(Fault::new(Code::Internal, "a bug in raywarden; the log names the place"))
-    })
 }
 
 fn in_words(counts: Counts) -> String {

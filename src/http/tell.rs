@@ -1,6 +1,7 @@
 //! The trace of a change: one line of the log target `audit`, and one Event on the cluster.
 //!
-//! Domino's own audit does not see what comes through this API, so these two are all there is.
+//! Neither Domino's own audit nor that of the API server sees who asked for it here, so these two are all
+//! there is.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -11,14 +12,13 @@ use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::scaling::Principal;
 use crate::telemetry::chain;
 
 /// The longest note that the API server takes.
 const MOST_WORDS: usize = 1024;
 
 pub(super) struct Teller {
-    events: Api<Event>,
+    client: Client,
     instance: String,
     writes: TaskTracker,
 }
@@ -26,7 +26,11 @@ pub(super) struct Teller {
 /// A change that was made.
 pub(super) struct Told<'a> {
     /// Who made it.
-    pub(super) principal: &'a Principal,
+    pub(super) who: &'a str,
+    /// The same for people; empty where there is no other name.
+    pub(super) name: &'a str,
+    /// They may change everything.
+    pub(super) admin: bool,
     /// The request.
     pub(super) request: &'a str,
     /// What it is called in the log.
@@ -42,13 +46,8 @@ pub(super) struct Told<'a> {
 }
 
 impl Teller {
-    pub(super) fn new(
-        client: Client,
-        namespace: &str,
-        instance: &str,
-        writes: TaskTracker,
-    ) -> Self {
-        Self { events: Api::namespaced(client, namespace), instance: instance.to_owned(), writes }
+    pub(super) fn new(client: Client, instance: &str, writes: TaskTracker) -> Self {
+        Self { client, instance: instance.to_owned(), writes }
     }
 
     /// Tells of a change of `cluster`; one of which nobody knows whether it was made is a line alone. The
@@ -59,9 +58,9 @@ impl Teller {
         tracing::info!(
             target: "audit",
             request_id = told.request,
-            who = told.principal.id.as_str(),
-            name = told.principal.name.as_str(),
-            admin = told.principal.admin,
+            who = told.who,
+            name = told.name,
+            admin = told.admin,
             what = told.what,
             namespace = regarding.namespace,
             cluster = regarding.name,
@@ -74,10 +73,12 @@ impl Teller {
         if !told.written {
             return;
         }
-        let note = format!(
-            "{} ({}) {}: {} to {}, request {}",
-            told.principal.name, told.principal.id, told.what, told.from, told.to, told.request
-        );
+        let who = match told.name {
+            "" => told.who.to_owned(),
+            name => format!("{name} ({})", told.who),
+        };
+        let note =
+            format!("{who} {}: {} to {}, request {}", told.what, told.from, told.to, told.request);
         let event = Event {
             metadata: ObjectMeta {
                 generate_name: regarding.name.as_ref().map(|name| format!("{name}-")),
@@ -88,13 +89,14 @@ impl Teller {
             event_time: Some(MicroTime(clock::now())),
             note: Some(note.chars().take(MOST_WORDS).collect()),
             reason: Some(told.reason.to_owned()),
-            regarding: Some(regarding),
+            regarding: Some(regarding.clone()),
             reporting_controller: Some("raywarden.io/api".to_owned()),
             reporting_instance: Some(self.instance.clone()),
             type_: Some("Normal".to_owned()),
             ..Event::default()
         };
-        let events = self.events.clone();
+        let namespace = regarding.namespace.unwrap_or_default();
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         self.writes.spawn(async move {
             if let Err(error) = events.create(&PostParams::default(), &event).await {
                 tracing::warn!(reason = chain(&error), "an Event was not taken");

@@ -1,0 +1,146 @@
+//! The Pods of a cluster, and what its head says of them.
+//!
+//! Input: a cluster as read. Output: [`Nodes`], at most a second old. Many who ask about one cluster cost
+//! one list and one question. Whatever goes wrong is an "unknown" in words and never an error: a scale
+//! that was written is told of as such. Only addresses of Pods of the cluster's UID are dialled.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod as StoredPod;
+use kube::api::{Api, ListParams};
+use kube::{Client, Error};
+use serde_json::Value;
+
+use super::objects::{json, patient};
+use crate::clock;
+use crate::dialect::Dialect;
+use crate::model::Cluster;
+use crate::plan::joined::Answer;
+use crate::plan::pod::{CLUSTER, NodeType, Phase, Pod, controller_uid};
+use crate::ray::{Cache, Dashboard, door};
+use crate::scaling::native::view::Seen;
+use crate::scaling::rollout::Node;
+use crate::telemetry::chain;
+
+/// How old an answer may be.
+const MOST_AGE: Duration = Duration::from_secs(1);
+
+/// Clusters that are remembered.
+const MOST: usize = 4096;
+
+/// How long a head may take to answer; an API has its own deadline.
+const DEADLINE: Duration = Duration::from_millis(1500);
+
+/// The Pods of a cluster, and what its head says.
+#[derive(Clone, Debug)]
+pub(super) struct Nodes {
+    pub(super) pods: Vec<Pod>,
+    answer: Answer,
+    dashboard: Option<String>,
+}
+
+impl Nodes {
+    pub(super) fn seen(&self) -> Seen<'_> {
+        let Self { pods, answer, dashboard } = self;
+        Seen { pods, answer, dashboard: dashboard.as_deref() }
+    }
+}
+
+/// Looks at clusters.
+pub(super) struct Looks {
+    client: Client,
+    cache: Cache<Nodes>,
+}
+
+impl Looks {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, cache: Cache::new(MOST_AGE, MOST) }
+    }
+
+    /// The nodes of a cluster.
+    pub(super) async fn nodes(&self, object: &Value, dialect: Dialect) -> Nodes {
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or("");
+        let look = Box::pin(self.look(object, dialect, uid));
+        self.cache.answer(uid, clock::now(), look).await
+    }
+
+    async fn look(&self, object: &Value, dialect: Dialect, uid: &str) -> Nodes {
+        let unknown =
+            |why: String| Nodes { pods: Vec::new(), answer: Answer::Unknown(why), dashboard: None };
+        let Some(cluster) = dialect.view(object) else {
+            return unknown("this object holds no Ray cluster".to_owned());
+        };
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("");
+        let pods = match dialect {
+            Dialect::Domino => self.of_sets(&cluster, namespace, uid).await,
+            _ => self.of_label(&cluster, namespace).await,
+        };
+        let pods = match pods {
+            Ok(pods) => pods,
+            Err(error) => {
+                tracing::warn!(namespace, reason = chain(&error), "Pods could not be listed");
+                return unknown("the Pods could not be listed; the log has the reason".to_owned());
+            }
+        };
+        let running = |pod: &&Pod| {
+            pod.belongs_to(uid)
+                && pod.node_type == NodeType::Head
+                && pod.phase == Phase::Running
+                && !pod.terminating
+        };
+        let head = pods.iter().find(running);
+        let Some(address) = head.and_then(|head| door::address(&cluster, &head.ip)) else {
+            return Nodes { pods, ..unknown("no head Pod runs".to_owned()) };
+        };
+        let answer = match door::dashboard(&self.client, &cluster, namespace, address).await {
+            Ok(dashboard) => ask(dashboard).await,
+            Err(why) => Answer::Unknown(why),
+        };
+        Nodes { pods, answer, dashboard: Some(address.to_string()) }
+    }
+
+    async fn of_label(&self, cluster: &Cluster<'_>, namespace: &str) -> Result<Vec<Pod>, Error> {
+        let selector = format!("{CLUSTER}={}", cluster.name);
+        Ok(self.pods(namespace, &selector).await?.iter().map(Pod::read).collect())
+    }
+
+    async fn pods(&self, namespace: &str, selector: &str) -> Result<Vec<Value>, Error> {
+        let pods: Api<StoredPod> = Api::namespaced(self.client.clone(), namespace);
+        let parameters = ListParams::default().labels(selector);
+        Ok(patient(pods.list(&parameters)).await?.items.iter().map(json).collect())
+    }
+
+    /// Pods of the StatefulSets that Domino's operator makes for head and workers.
+    async fn of_sets(
+        &self,
+        cluster: &Cluster<'_>,
+        namespace: &str,
+        uid: &str,
+    ) -> Result<Vec<Pod>, Error> {
+        let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), namespace);
+        let mut found = Vec::new();
+        for (node, node_type) in [(Node::Head, NodeType::Head), (Node::Worker, NodeType::Worker)] {
+            let set = patient(sets.get_opt(&node.set(cluster.name))).await?;
+            let Some(set) = set.map(|set| json(&set)) else { continue };
+            if controller_uid(&set) != Some(uid) {
+                continue;
+            }
+            let set_uid = set.pointer("/metadata/uid").and_then(Value::as_str);
+            let group = cluster.groups.first().map_or("", |group| group.label());
+            let pods = self.pods(namespace, &node.selector(cluster.name)).await?;
+            let own = pods.iter().filter(|pod| set_uid.is_some() && controller_uid(pod) == set_uid);
+            found.extend(own.map(|pod| Pod {
+                owner: uid.to_owned(),
+                node_type,
+                group: group.to_owned(),
+                ..Pod::read(pod)
+            }));
+        }
+        Ok(found)
+    }
+}
+
+async fn ask(dashboard: Dashboard) -> Answer {
+    dashboard.with_deadline(DEADLINE).nodes_with_names().await
+}
