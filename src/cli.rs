@@ -9,6 +9,7 @@ mod context;
 pub mod controller;
 mod excerpt;
 pub mod explain;
+mod follow;
 pub mod generate;
 pub mod handover;
 mod input;
@@ -19,9 +20,11 @@ pub mod output;
 mod paint;
 mod problem;
 pub mod review;
+pub mod scale;
 pub mod serve;
 pub mod settings;
 mod trouble;
+pub mod wait;
 pub mod why;
 mod yaml;
 
@@ -53,11 +56,15 @@ pub enum Command {
     Audit(Box<audit::AuditArgs>),
     /// Say what keeps a cluster from scaling, and what to do
     Why(Box<why::WhyArgs>),
+    /// Set the number of workers of a cluster, and wait for them
+    Scale(Box<scale::ScaleArgs>),
+    /// Wait until the workers of a cluster have joined Ray
+    Wait(Box<wait::WaitArgs>),
     /// Say what a rule means, why, and what to do
     Explain(explain::ExplainArgs),
     /// Look after RayClusters: make their nodes and what they need
     Controller(Box<controller::ControllerArgs>),
-    /// Serve the scaling API of Domino's clusters
+    /// Serve the scaling API
     Api(Box<api::ApiArgs>),
     /// Pass RayClusters from one node manager to the other
     Handover(Box<handover::HandoverArgs>),
@@ -85,6 +92,8 @@ impl Cli {
             Command::Review(args) => review::run(&args),
             Command::Audit(args) => audit::run(&args),
             Command::Why(args) => why::run(&args),
+            Command::Scale(args) => scale::run(&args),
+            Command::Wait(args) => wait::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Controller(args) => controller::run(*args),
             Command::Api(args) => api::run(*args),

@@ -29,9 +29,9 @@ mod decision;
 pub mod domino;
 mod intake;
 pub mod native;
-mod nodes;
+pub mod nodes;
 mod notes;
-mod objects;
+pub mod objects;
 pub mod ops;
 mod tell;
 

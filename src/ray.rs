@@ -5,6 +5,7 @@
 //! | [`token`] | a secret that no log, error or `Debug` shows |
 //! | [`wire`] | pure: the dashboard's JSON -> nodes, or what is wrong with it |
 //! | [`call`] | one GET within bounds |
+//! | [`proxied`] | the same dashboard through the API server's proxy |
 //! | [`cache`] | many who ask at the same time, one question |
 //! | [`door`] | the address of a head's dashboard, and the token that it asks for |
 //!
@@ -17,6 +18,7 @@
 pub mod cache;
 mod call;
 pub mod door;
+pub mod proxied;
 pub mod token;
 pub mod wire;
 

@@ -20,6 +20,8 @@ mod world;
 mod bad;
 #[path = "native/callers.rs"]
 mod callers;
+#[path = "native/commands.rs"]
+mod commands;
 #[path = "native/document.rs"]
 mod document;
 #[path = "native/reading.rs"]

@@ -34,7 +34,7 @@ use self::identity::Identities;
 use self::upstream::Upstream;
 use super::call::Call;
 use super::counts::{Counts, Dialect as Spoken};
-use super::nodes::Looks;
+use super::nodes::{Looks, Way};
 use super::objects::PATIENCE;
 use super::ops::{Finding, Readiness, watched};
 use super::tell::Teller;
@@ -99,7 +99,7 @@ impl Api {
         Self {
             identities: Identities::new(upstream.clone(), options.rate, options.identity_lasts),
             clusters: Clusters::new(client.clone(), &options.namespace),
-            looks: Looks::new(client.clone()),
+            looks: Looks::new(client.clone(), Way::Direct),
             teller: Teller::new(client, &options.instance, writes.clone()),
             upstream,
             options,

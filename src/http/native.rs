@@ -35,7 +35,7 @@ use self::identity::Identities;
 use super::Snapshot;
 use super::call::Call;
 use super::counts::{Counts, Dialect as Spoken};
-use super::nodes::Looks;
+use super::nodes::{Looks, Way};
 use super::objects::{PATIENCE, Turns};
 use super::ops::{Finding, Readiness, watched};
 use super::tell::Teller;
@@ -111,7 +111,7 @@ impl Api {
                 options.identity_lasts,
             ),
             clusters: Clusters::new(client.clone()),
-            looks: Looks::new(client.clone()),
+            looks: Looks::new(client.clone(), Way::Direct),
             teller: Teller::new(client.clone(), &options.instance, writes.clone()),
             turns: Turns::default(),
             waiters: Arc::new(Semaphore::new(WAITERS)),

@@ -18,7 +18,8 @@ use crate::dialect::Dialect;
 use crate::model::Cluster;
 use crate::plan::joined::Answer;
 use crate::plan::pod::{CLUSTER, NodeType, Phase, Pod, controller_uid};
-use crate::ray::{Cache, Dashboard, door};
+use crate::ray::proxied::Proxied;
+use crate::ray::{Cache, Dashboard, Token, door};
 use crate::scaling::native::view::Seen;
 use crate::scaling::rollout::Node;
 use crate::telemetry::chain;
@@ -32,34 +33,50 @@ const MOST: usize = 4096;
 /// How long a head may take to answer; an API has its own deadline.
 const DEADLINE: Duration = Duration::from_millis(1500);
 
+/// The same through the API server, which itself waits for long.
+const PROXIED: Duration = Duration::from_secs(6);
+
 /// The Pods of a cluster, and what its head says.
 #[derive(Clone, Debug)]
-pub(super) struct Nodes {
-    pub(super) pods: Vec<Pod>,
+pub struct Nodes {
+    /// Its Pods.
+    pub pods: Vec<Pod>,
     answer: Answer,
     dashboard: Option<String>,
 }
 
 impl Nodes {
-    pub(super) fn seen(&self) -> Seen<'_> {
+    /// As the forms of the answers take it.
+    pub fn seen(&self) -> Seen<'_> {
         let Self { pods, answer, dashboard } = self;
         Seen { pods, answer, dashboard: dashboard.as_deref() }
     }
 }
 
+/// How a dashboard is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// At the Pod's own address, from inside the Kubernetes cluster.
+    Direct,
+    /// Through the API server's proxy, with the token that the user gave.
+    Proxied(Option<Token>),
+}
+
 /// Looks at clusters.
-pub(super) struct Looks {
+pub struct Looks {
     client: Client,
+    way: Way,
     cache: Cache<Nodes>,
 }
 
 impl Looks {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, cache: Cache::new(MOST_AGE, MOST) }
+    /// One that asks for itself.
+    pub fn new(client: Client, way: Way) -> Self {
+        Self { client, way, cache: Cache::new(MOST_AGE, MOST) }
     }
 
     /// The nodes of a cluster.
-    pub(super) async fn nodes(&self, object: &Value, dialect: Dialect) -> Nodes {
+    pub async fn nodes(&self, object: &Value, dialect: Dialect) -> Nodes {
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or("");
         let look = Box::pin(self.look(object, dialect, uid));
         self.cache.answer(uid, clock::now(), look).await
@@ -90,12 +107,24 @@ impl Looks {
                 && !pod.terminating
         };
         let head = pods.iter().find(running);
-        let Some(address) = head.and_then(|head| door::address(&cluster, &head.ip)) else {
+        let found = head.and_then(|head| Some((head, door::address(&cluster, &head.ip)?)));
+        let Some((head, address)) = found else {
             return Nodes { pods, ..unknown("no head Pod runs".to_owned()) };
         };
-        let answer = match door::dashboard(&self.client, &cluster, namespace, address).await {
-            Ok(dashboard) => ask(dashboard).await,
-            Err(why) => Answer::Unknown(why),
+        let answer = match &self.way {
+            Way::Direct => {
+                match door::dashboard(&self.client, &cluster, namespace, address).await {
+                    Ok(dashboard) => ask(dashboard).await,
+                    Err(why) => Answer::Unknown(why),
+                }
+            }
+            Way::Proxied(token) => {
+                let (pod, port, token) = (head.name.as_str(), address.port(), token.as_ref());
+                let proxied = Proxied { namespace, pod, port, token };
+                let ask = proxied.nodes(&self.client);
+                let late = |_| Answer::Unknown("the dashboard gave no answer in time".to_owned());
+                tokio::time::timeout(PROXIED, ask).await.unwrap_or_else(late)
+            }
         };
         Nodes { pods, answer, dashboard: Some(address.to_string()) }
     }

@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const MOST_WORDS: usize = 1024;
 
 /// What came of a patch.
-pub(super) enum Written {
+pub enum Written {
     /// The object as it stands now.
     Done(Value),
     /// The object is not what it was.
@@ -45,7 +45,7 @@ pub(super) enum Written {
 }
 
 /// The clusters of a dialect, in the version that is stored.
-pub(super) fn resource(dialect: Dialect) -> ApiResource {
+pub fn resource(dialect: Dialect) -> ApiResource {
     let found = dialect::kinds().find(|(.., it)| *it == dialect);
     let (group, kind, plural) =
         found.map_or(("", "", ""), |(group, kind, plural, _)| (group, kind, plural));
@@ -71,14 +71,14 @@ impl Turns {
 
 /// The attempts of one change.
 #[derive(Default)]
-pub(super) struct Attempts {
+pub struct Attempts {
     done: u32,
     refused: Option<(Vec<Value>, Fault)>,
 }
 
 impl Attempts {
     /// Whether these operations are worth an attempt.
-    pub(super) fn begin(&mut self, operations: &[Value]) -> Result<(), Fault> {
+    pub fn begin(&mut self, operations: &[Value]) -> Result<(), Fault> {
         // The very same tests failed on an object that has not changed: it is not them.
         if let Some((_, fault)) = self.refused.take_if(|(earlier, _)| *earlier == operations) {
             return Err(fault);
@@ -93,7 +93,7 @@ impl Attempts {
     }
 
     /// The object as it stands, where the attempt was the last one; otherwise after a pause.
-    pub(super) async fn end(&mut self, operations: Vec<Value>, written: Written) -> Option<Value> {
+    pub async fn end(&mut self, operations: Vec<Value>, written: Written) -> Option<Value> {
         self.refused = match written {
             Written::Done(after) => return Some(after),
             Written::Moved => None,

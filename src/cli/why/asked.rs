@@ -1,26 +1,20 @@
 //! A head's dashboard, asked through the API server's proxy.
 //!
-//! Input: the head Pod. Output: nodes and demand, or a [`Gap`]. The API server's own refusals are told
-//! apart from the dashboard's, for each needs another cure. A token goes in Ray's own header: the
-//! proxy keeps `Authorization` for itself.
+//! Input: the head Pod. Output: nodes and demand, or a [`Gap`] with its cure.
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::{Request, StatusCode};
-use kube::client::Body;
+use hyper::StatusCode;
 use serde_json::Value;
 
 use super::read::{Reader, granting};
 use super::report::Forward;
 use crate::plan::why::Gap;
-use crate::ray::{Demand, MOST_BYTES, PORT, RayNode, wire};
+use crate::ray::proxied::{Proxied, Refusal};
+use crate::ray::{Demand, PORT, RayNode, wire};
 
 /// For both questions together: the proxy itself waits half a minute for a Pod that is silent.
 const DEADLINE: Duration = Duration::from_secs(6);
-
-/// Ray's header for a token where `Authorization` is taken.
-const TOKEN_HEADER: &str = "x-ray-authorization";
 
 /// The dashboard of one head Pod.
 pub(super) struct Dashboard<'a> {
@@ -83,63 +77,22 @@ impl<'a> Dashboard<'a> {
 
     async fn get(&self, path: &str) -> Result<Vec<u8>, Gap> {
         let Self { reader, head, port, .. } = self;
-        let namespace = &reader.namespace;
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{head}:{port}/proxy{path}");
-        let mut request = Request::get(path);
-        if let Some(token) = reader.token.as_ref().and_then(crate::ray::Token::header) {
-            request = request.header(TOKEN_HEADER, token);
-        }
-        let request = request.body(Body::empty());
-        let request = request.map_err(|_| self.gap("the question could not be put".to_owned()))?;
-        let response = reader.client.send(request).await.map_err(|error| {
-            self.gap(format!("the API server's proxy does not answer ({error})"))
-        })?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;
-        let body = body.map_err(|error| {
-            let long = error.is::<LengthLimitError>();
-            self.gap(
-                if long { "the answer is too long" } else { "the answer broke off" }.to_owned(),
-            )
-        })?;
-        let body = body.to_bytes().to_vec();
-        self.judge(status, &body)?;
-        Ok(body)
-    }
-
-    /// Whether it is an answer; whose refusal it is, where it is one.
-    fn judge(&self, status: StatusCode, body: &[u8]) -> Result<(), Gap> {
-        if let Some(message) = said_by_api_server(status, body) {
-            if status == StatusCode::FORBIDDEN {
-                return Err(granting(&self.reader.namespace, "get", "pods/proxy"));
+        let token = reader.token.as_ref();
+        let proxied = Proxied { namespace: &reader.namespace, pod: head, port: *port, token };
+        proxied.get(&reader.client, path).await.map_err(|refusal| match refusal {
+            Refusal::NoRight => granting(&reader.namespace, "get", "pods/proxy"),
+            Refusal::Unreachable(message) => {
+                self.gap(format!("the API server cannot reach the dashboard: {message}"))
             }
-            return Err(self.gap(format!("the API server cannot reach the dashboard: {message}")));
-        }
-        let Some(what) = wire::refusal(status.as_u16(), self.reader.token.is_some()) else {
-            return Ok(());
-        };
-        let fix = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                "give the cluster's token with --ray-token-file".to_owned()
+            Refusal::Dashboard(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, what) => {
+                Gap { what, fix: "give the cluster's token with --ray-token-file".to_owned() }
             }
-            _ => self.gap(String::new()).fix,
-        };
-        Err(Gap { what, fix })
+            Refusal::Dashboard(_, what) | Refusal::Broken(what) => self.gap(what),
+        })
     }
 
     fn gap(&self, what: String) -> Gap {
         let Forward { command, url } = self.forwarded();
         Gap { what, fix: format!("look yourself: {command}, then {url}") }
     }
-}
-
-/// The message of a `Status`, in which the API server speaks for itself.
-fn said_by_api_server(status: StatusCode, body: &[u8]) -> Option<String> {
-    if status.is_success() {
-        return None;
-    }
-    let said: Value = serde_json::from_slice(body).ok()?;
-    let kind = said.get("kind").and_then(Value::as_str) == Some("Status");
-    let message = said.get("message").and_then(Value::as_str).unwrap_or("no reason given");
-    kind.then(|| message.to_owned())
 }
