@@ -158,6 +158,14 @@ pub struct Plan {
     pub again: Option<Duration>,
 }
 
+/// Name and UID of each lease that a cluster's annotation says holds a group.
+pub fn holders(cluster: &Value, dialect: Dialect) -> Vec<(String, String)> {
+    let view = dialect.view(cluster);
+    let note = view.as_ref().and_then(|view| view.annotation(kept::ANNOTATION));
+    let entries = note.map(kept::parse).unwrap_or_default();
+    entries.into_values().map(|entry| (entry.lease, entry.uid)).collect()
+}
+
 /// What is to be done about the leases of a cluster.
 pub fn plan(observed: &Observed<'_>) -> Plan {
     let site = Site::of(observed);
@@ -188,7 +196,9 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
             steps.push(step);
         }
         let after: Entries = steps.iter().filter_map(Step::kept).collect();
-        plan.said.iter_mut().for_each(|said| mention_what_shrinks(said, &after));
+        for said in &mut plan.said {
+            mention_what_shrinks(said, &after);
+        }
         if steps.iter().any(|step| step.shrinks) {
             plan.again = Some(SHRINKS);
         }
