@@ -104,6 +104,15 @@ fn words(error: &kube::Error) -> String {
     }
 }
 
+/// An object; `None` also where its kind is not served, which the API server says in other words.
+async fn find(api: Api<DynamicObject>, name: &str) -> kube::Result<Option<DynamicObject>> {
+    match api.get(name).await {
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 struct Round<'a> {
     work: &'a Work,
     place: &'a Place,
@@ -130,8 +139,7 @@ impl Round<'_> {
     }
 
     async fn cluster(&self) -> kube::Result<Option<Value>> {
-        let found = self.clusters().get_opt(&self.place.key.name).await?;
-        Ok(found.map(resources::into_json))
+        Ok(find(self.clusters(), &self.place.key.name).await?.map(resources::into_json))
     }
 
     /// The leases that name the cluster. One that holds a group and that no watch shows is asked for.
@@ -144,7 +152,7 @@ impl Round<'_> {
             if known.iter().any(|lease| lease.uid == uid) {
                 continue;
             }
-            let found = self.objects().get_opt(&name).await?;
+            let found = find(self.objects(), &name).await?;
             if let Some((lease, version)) = found.as_ref().and_then(read) {
                 books.show(lease, version);
                 asked = true;
