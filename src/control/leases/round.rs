@@ -31,69 +31,33 @@ const NEXT: Duration = Duration::from_secs(1);
 
 /// Looks after the leases of one cluster; when to look again.
 pub(super) async fn run(work: &Work, place: &Place) -> Result<Option<Duration>, String> {
-    let mut verdicts = BTreeMap::new();
-    let mut patches = 0;
-    let round = Round { work, place };
+    let mut round = Round { work, place, verdicts: BTreeMap::new(), patches: 0 };
     for _ in 0..MOST_STEPS {
         if !work.around.leader.leads() {
             return Ok(Some(NEXT));
         }
-        let stored = round.cluster().await.map_err(|error| words(&error))?;
-        let leases = round.leases(stored.as_ref()).await.map_err(|error| words(&error))?;
-        let plan = round.plan(stored.as_ref(), &leases, &verdicts);
-        if let (Some(ask), Some(stored)) = (&plan.ask, &stored) {
-            let lease = leases.iter().find(|lease| lease.uid == ask.lease);
-            let lease = lease.ok_or("a question about no lease")?;
-            let verdict = leave::ask(&work.around, place, lease, stored, ask).await;
-            verdicts.insert(ask.lease.clone(), verdict.map_err(|error| words(&error))?);
-            continue;
+        if let Some(done) = round.step().await? {
+            return Ok(done);
         }
-        if plan.binds {
-            let mut begins = plan.said;
-            begins.retain(|said| said.reason == BEGINS);
-            round.tell(stored.as_ref(), &leases, &begins).await?;
-            continue;
-        }
-        let mut said = plan.said.clone();
-        let mut refusal = None;
-        if !plan.operations.is_empty() {
-            match round.patch(&plan).await {
-                Ok(()) => {}
-                Err(kube::Error::Api(status)) if [404, 409, 422].contains(&status.code) => {
-                    patches += 1;
-                    if patches < MOST_PATCHES {
-                        // What was allowed was another change.
-                        verdicts.retain(|_, verdict| *verdict != Verdict::Allowed);
-                        tokio::time::sleep(PAUSE * (1 << patches)).await;
-                        continue;
-                    }
-                    refusal = Some(status.message);
-                }
-                Err(kube::Error::Api(status)) if status.code == 403 => {
-                    refusal = Some(status.message);
-                }
-                Err(error) => return Err(words(&error)),
-            }
-        }
-        if let Some(refusal) = &refusal {
-            for said in &mut said {
-                is_refused(said, &leases, refusal);
-            }
-        }
-        round.tell(stored.as_ref(), &leases, &said).await?;
-        return refusal.map_or(Ok(plan.again), Err);
     }
     Err("its plan does not come to an end".to_owned())
 }
 
-/// What would be held is not, where the API server refuses the patch.
-fn is_refused(said: &mut Said, leases: &[Lease], refusal: &str) {
-    let lease = leases.iter().find(|lease| lease.uid == said.lease);
-    let holds = |lease: &Lease| lease.said().is_some_and(|(phase, _)| phase == Phase::Active);
-    if said.phase == Phase::Active && !lease.is_some_and(holds) {
-        said.phase = Phase::Pending;
-        WRITE_REFUSED.clone_into(&mut said.reason);
-        said.message = format!("the API server refuses the change: {refusal}");
+/// What would be held is not, and what would be given back is not yet, where the API server refuses
+/// the patch. `holders`: the leases that the stored cluster names.
+fn is_refused(said: &mut Said, holders: &[(String, String)], refusal: &str) {
+    let holds = holders.iter().any(|(_, uid)| *uid == said.lease);
+    match said.phase {
+        Phase::Active if !holds => {
+            said.phase = Phase::Pending;
+            WRITE_REFUSED.clone_into(&mut said.reason);
+            said.message = format!("the API server refuses the change: {refusal}");
+        }
+        Phase::Ended if holds => {
+            said.message =
+                format!("{}; the API server refuses that so far: {refusal}", said.message);
+        }
+        _ => {}
     }
 }
 
@@ -102,6 +66,16 @@ fn words(error: &kube::Error) -> String {
         kube::Error::Api(status) => status.message.clone(),
         other => crate::telemetry::chain(other),
     }
+}
+
+/// What became of a patch.
+enum Patched {
+    /// It was made, or there is none to make.
+    Done,
+    /// The cluster has changed since the plan.
+    Outdated,
+    /// The API server takes it in no way.
+    Refused(String),
 }
 
 /// An object; `None` also where its kind is not served, which the API server says in other words.
@@ -116,9 +90,71 @@ async fn find(api: Api<DynamicObject>, name: &str) -> kube::Result<Option<Dynami
 struct Round<'a> {
     work: &'a Work,
     place: &'a Place,
+    /// By UID of a lease: what was found of its requester.
+    verdicts: BTreeMap<String, Verdict>,
+    /// Patches that were refused.
+    patches: u32,
 }
 
 impl Round<'_> {
+    /// One step of the round; `None`: there is another one, `Some`: when the next round is.
+    async fn step(&mut self) -> Result<Option<Option<Duration>>, String> {
+        let stored = self.cluster().await.map_err(|error| words(&error))?;
+        let leases = self.leases(stored.as_ref()).await.map_err(|error| words(&error))?;
+        let plan = self.plan(stored.as_ref(), &leases);
+        if let (Some(ask), Some(stored)) = (&plan.ask, &stored) {
+            let lease = leases.iter().find(|lease| lease.uid == ask.lease);
+            let lease = lease.ok_or("a question about no lease")?;
+            let verdict = leave::ask(&self.work.around, self.place, lease, stored, ask).await;
+            self.verdicts.insert(ask.lease.clone(), verdict.map_err(|error| words(&error))?);
+            return Ok(None);
+        }
+        if plan.binds {
+            let mut begins = plan.said;
+            begins.retain(|said| said.reason == BEGINS);
+            self.tell(stored.as_ref(), &leases, &begins).await?;
+            return Ok(None);
+        }
+        let mut said = plan.said.clone();
+        let refusal = match self.patched(&plan).await? {
+            Patched::Done => None,
+            Patched::Outdated => return Ok(None),
+            Patched::Refused(refusal) => Some(refusal),
+        };
+        if let (Some(refusal), Some(stored)) = (&refusal, &stored) {
+            let holders = lease::holders(stored, self.place.dialect);
+            for said in &mut said {
+                is_refused(said, &holders, refusal);
+            }
+        }
+        self.tell(stored.as_ref(), &leases, &said).await?;
+        refusal.map_or(Ok(Some(plan.again)), Err)
+    }
+
+    /// Makes the patch of a plan, where it has one.
+    async fn patched(&mut self, plan: &Plan) -> Result<Patched, String> {
+        if plan.operations.is_empty() {
+            return Ok(Patched::Done);
+        }
+        match self.patch(plan).await {
+            Ok(()) => Ok(Patched::Done),
+            Err(kube::Error::Api(status)) if [404, 409, 422].contains(&status.code) => {
+                self.patches += 1;
+                if self.patches >= MOST_PATCHES {
+                    return Ok(Patched::Refused(status.message));
+                }
+                // What was allowed was another change.
+                self.verdicts.retain(|_, verdict| *verdict != Verdict::Allowed);
+                tokio::time::sleep(PAUSE * (1 << self.patches)).await;
+                Ok(Patched::Outdated)
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                Ok(Patched::Refused(status.message))
+            }
+            Err(error) => Err(words(&error)),
+        }
+    }
+
     fn clusters(&self) -> Api<DynamicObject> {
         let resource = match self.place.dialect {
             Dialect::Domino => {
@@ -161,24 +197,18 @@ impl Round<'_> {
         Ok(if asked { books.of(self.place) } else { known })
     }
 
-    fn plan(
-        &self,
-        cluster: Option<&Value>,
-        leases: &[Lease],
-        verdicts: &BTreeMap<String, Verdict>,
-    ) -> Plan {
+    fn plan(&self, cluster: Option<&Value>, leases: &[Lease]) -> Plan {
         let Place { dialect, key } = self.place;
-        let uid = cluster.and_then(|it| it.pointer("/metadata/uid")).and_then(Value::as_str);
-        let pods = match (dialect, uid) {
-            (Dialect::RayCluster, Some(uid)) => self.work.around.index.moment(key, uid).pods,
-            _ => Vec::new(),
+        let pods = match dialect {
+            Dialect::RayCluster => self.work.around.index.pods(key),
+            Dialect::Domino | Dialect::Embedded(_) => Vec::new(),
         };
         lease::plan(&Observed {
             cluster,
             dialect: *dialect,
             pods: &pods,
             leases,
-            verdicts,
+            verdicts: &self.verdicts,
             now: clock::now(),
         })
     }

@@ -281,6 +281,36 @@ fn nothing_is_written_for_a_requester_who_may_not_and_the_next_has_its_turn() {
 }
 
 #[test]
+fn a_requester_who_lost_the_right_meanwhile_loses_the_group_at_the_next_write() {
+    let mut world = World::new(cluster(false, (1, 0, 3)), &[lease("a", 5)]);
+    world.settle();
+    let no = Verdict::Refused { reason: NOT_ALLOWED, message: "jo may not".to_owned() };
+    world.verdicts.insert("a".to_owned(), no);
+    world.set("replicas", 2);
+    world.settle();
+    assert_eq!(world.said(0), ("Refused".into(), NOT_ALLOWED.into()));
+    assert_eq!((world.counts(), world.kept()), ((2, 0, 3), Value::Null));
+}
+
+#[test]
+fn a_lease_that_is_over_and_is_moved_on_holds_again() {
+    let mut world = World::new(cluster(false, (1, 0, 3)), &[lease("a", 5)]);
+    world.settle();
+    world.end();
+    world.settle();
+    world.leases[0]["spec"]["until"] = json!("2026-11-25T18:00:00Z");
+    world.leases[0]["metadata"]["generation"] = json!(2);
+    world.settle();
+    assert_eq!((world.said(0).1, world.counts().0), (HELD.to_owned(), 5));
+}
+
+#[test]
+fn the_next_look_is_when_the_first_lease_ends() {
+    let world = World::new(Value::Null, &[lease("a", 5)]);
+    assert_eq!(world.plan().again, Some(Duration::from_hours(1)));
+}
+
+#[test]
 fn what_cannot_be_held_is_refused_with_the_way_out() {
     let mut nobody = lease("a", 5);
     nobody["spec"].as_object_mut().unwrap().remove("requester");
