@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 
 use self::api::WORLD;
 use self::dying::dies_at;
+use self::proxy::Fate;
 use self::space::{SOON, Space, cluster};
 use self::support::controller::Controller;
 use self::support::wait::{wait_for, wait_until};
@@ -131,6 +132,32 @@ fn killed_at_any_write_it_comes_to_the_same_end() {
         }
     }
     panic!("no end of writes");
+}
+
+#[test]
+fn what_the_api_server_refuses_is_said_and_tried_again() {
+    let _turn = turn();
+    let space = Space::new("refusing");
+    space.create("rayclusters", &cluster("lab", 1));
+    space.create("scaleleases", &lease("night", "lab", 5));
+    let proxy = dying::proxy();
+    let home = Space::new("refusing-home");
+    proxy.decide(|call| {
+        let changes = call.method == "PATCH" && call.path.ends_with("/rayclusters/lab");
+        if changes { Fate::Answer(409) } else { Fate::Pass }
+    });
+    let controller = Controller::start(proxy.kubeconfig(), &home.name, &[]);
+    wait_until(SOON, "it is said", || (state(&space).3 == "WriteRefused").then_some(()));
+    assert_eq!(state(&space).0, 1);
+    let mut codes = [500, 429, 409].into_iter();
+    proxy.decide(move |call| {
+        let fails = call.is_write().then(|| codes.next()).flatten();
+        fails.map_or(Fate::Pass, Fate::Answer)
+    });
+    wait_until(SOON, "it is held", || (state(&space).3 == "Held").then_some(()));
+    assert_eq!((state(&space).0, patches(&space)), (5, 1));
+    controller.stop();
+    space.delete("scaleleases", "night");
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl Work {
                         self.books.due(&place, Instant::now());
                     }
                 }
-                Sight::Relisted(dialect) => self.books.all_due(Some(dialect)),
+                Sight::Relisted(dialect) => self.books.all_due(dialect),
             }
         }
         // Nobody tells any more: the term is over.

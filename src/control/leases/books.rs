@@ -110,11 +110,11 @@ impl Books {
     }
 
     /// Every cluster of a kind that a lease names has its turn now.
-    pub(super) fn all_due(&self, dialect: Option<Dialect>) {
+    pub(super) fn all_due(&self, dialect: Dialect) {
         let places: HashSet<Place> = {
             let inner = self.inner();
             let all = inner.leases.values().filter_map(|(lease, _)| place(lease));
-            all.filter(|place| dialect.is_none_or(|it| it == place.dialect)).collect()
+            all.filter(|place| place.dialect == dialect).collect()
         };
         for place in places {
             self.due(&place, Instant::now());

@@ -31,6 +31,7 @@ struct World {
     dialect: Dialect,
     leases: Vec<Value>,
     verdicts: BTreeMap<String, Verdict>,
+    pods: Vec<Pod>,
     now: String,
 }
 
@@ -41,6 +42,7 @@ impl World {
             dialect: Dialect::RayCluster,
             leases: leases.to_vec(),
             verdicts: BTreeMap::new(),
+            pods: Vec::new(),
             now: NOW.to_owned(),
         }
     }
@@ -50,7 +52,7 @@ impl World {
         plan(&Observed {
             cluster: (!self.cluster.is_null()).then_some(&self.cluster),
             dialect: self.dialect,
-            pods: &[],
+            pods: &self.pods,
             leases: &leases,
             verdicts: &self.verdicts,
             now: self.now.parse().unwrap(),
@@ -165,6 +167,29 @@ fn a_group_is_held_and_goes_back_to_where_it_was() {
         world.cluster["metadata"].as_object_mut().unwrap().remove("annotations");
         assert_eq!(world.cluster, before);
     }
+}
+
+#[test]
+fn under_an_autoscaler_the_maximum_stays_above_the_pods_that_are_there() {
+    let mut world = World::new(cluster(true, (1, 0, 3)), &[lease("a", 5)]);
+    world.settle();
+    world.pods = (0..4)
+        .map(|n| {
+            Pod::read(&json!({"metadata": {
+                "name": format!("w{n}"), "uid": format!("w{n}"),
+                "labels": {"ray.io/node-type": "worker", "ray.io/group": "small"},
+                "ownerReferences": [{"controller": true, "uid": "c"}],
+            }}))
+        })
+        .collect();
+    // A lower count alone takes no worker away.
+    world.set("replicas", 1);
+    world.end();
+    world.settle();
+    assert_eq!((world.counts(), world.plan().again), ((1, 0, 4), Some(SHRINKS)));
+    world.pods.clear();
+    world.settle();
+    assert_eq!((world.counts(), world.kept()), ((1, 0, 3), Value::Null));
 }
 
 #[test]
