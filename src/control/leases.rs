@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender};
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::WatchStreamExt as _;
@@ -182,42 +183,45 @@ impl Work {
         }
     }
 
-    /// Looks after each cluster in its turn.
+    /// Looks after each cluster in its turn; one that takes long holds no other up.
     async fn work(&self) {
+        let mut visits = FuturesUnordered::new();
         loop {
-            let (due, next) = self.books.take_due(Instant::now());
-            if due.is_empty() {
-                tokio::select! {
-                    () = self.books.news() => {}
-                    () = sleep_till(next) => {}
-                }
-                continue;
+            let room = AT_ONCE.saturating_sub(visits.len());
+            let (due, next) = self.books.take_due(Instant::now(), room);
+            visits.extend(due.into_iter().map(|place| {
+                Box::pin(async {
+                    self.visit(&place).await;
+                    place
+                })
+            }));
+            tokio::select! {
+                Some(place) = visits.next(), if !visits.is_empty() => self.books.done(&place),
+                () = self.books.news() => {}
+                () = sleep_till(next) => {}
             }
-            let visits = futures::stream::iter(due)
-                .for_each_concurrent(AT_ONCE, |place| Box::pin(self.visit(place)));
-            visits.await;
         }
     }
 
-    async fn visit(&self, place: Place) {
+    async fn visit(&self, place: &Place) {
         let ready = self.books.is_complete()
             && self.around.leader.leads()
             // What runs is known from Pods, which only clusters of Ray's own kind have there.
             && (place.dialect != Dialect::RayCluster || self.around.index.is_complete());
         if !ready {
-            return self.books.due(&place, Instant::now() + SOON);
+            return self.books.due(place, Instant::now() + SOON);
         }
-        match round::run(self, &place).await {
+        match round::run(self, place).await {
             Ok(again) => {
-                self.books.went_well(&place);
+                self.books.went_well(place);
                 if let Some(again) = again {
-                    self.books.due(&place, Instant::now() + again.min(LONGEST));
+                    self.books.due(place, Instant::now() + again.min(LONGEST));
                 }
             }
             Err(trouble) => {
-                let wait = self.books.back_off(&place);
+                let wait = self.books.back_off(place);
                 tracing::warn!(cluster = %place.key, again_in = ?wait, "a scale lease: {trouble}");
-                self.books.due(&place, Instant::now() + wait);
+                self.books.due(place, Instant::now() + wait);
             }
         }
     }

@@ -141,6 +141,19 @@ pub struct Said {
     pub cluster: Option<String>,
 }
 
+impl Said {
+    /// A lease that may not hold what it asks for.
+    pub fn refused(lease: &Lease, reason: &str, message: &str) -> Self {
+        Self {
+            lease: lease.uid.clone(),
+            phase: Phase::Refused,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            cluster: None,
+        }
+    }
+}
+
 /// What to do next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {

@@ -111,6 +111,20 @@ fn a_ceiling_holds_for_leases_as_for_their_requester() {
 }
 
 #[test]
+fn however_many_are_refused_the_next_one_has_its_turn() {
+    let space = space("many");
+    space.create("rayclusters", &cluster("lab", 1));
+    for n in 0..40 {
+        space.create("scaleleases", &lease(&format!("greedy-{n:02}"), "lab", 30, hour()));
+    }
+    space.create("scaleleases", &lease("modest", "lab", 5, hour()));
+    reaches(&space, "modest", "Active", "Held");
+    let all = space.list("scaleleases");
+    let refused = all.iter().filter(|it| it["status"]["phase"] == "Refused").count();
+    assert_eq!((refused, counts(&space, "lab")), (40, (5, 0, 10)));
+}
+
+#[test]
 fn what_no_lease_can_ask_for_is_refused_by_the_schema() {
     let space = space("schema");
     let mut negative = lease("a", "lab", -1, hour());

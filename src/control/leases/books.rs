@@ -27,6 +27,7 @@ struct Inner {
     /// By namespace and name: the lease, and its resource version.
     leases: HashMap<(String, String), (Lease, u64)>,
     due: HashMap<Place, Instant>,
+    busy: HashSet<Place>,
     failures: HashMap<Place, u32>,
     complete: bool,
 }
@@ -131,15 +132,30 @@ impl Books {
         self.news.notify_one();
     }
 
-    /// Those whose turn it is, and when the next one has its.
-    pub(super) fn take_due(&self, now: Instant) -> (Vec<Place>, Option<Instant>) {
+    /// At most `room` of those whose turn it is, the longest due first, and when another one has its.
+    /// What was taken is not given again before it is [`Self::done`].
+    pub(super) fn take_due(&self, now: Instant, room: usize) -> (Vec<Place>, Option<Instant>) {
+        if room == 0 {
+            return (Vec::new(), None);
+        }
         let mut inner = self.inner();
-        let due = inner.due.iter().filter(|(_, at)| **at <= now);
-        let due: Vec<Place> = due.map(|(place, _)| place.clone()).collect();
+        let free = inner.due.iter().filter(|(place, _)| !inner.busy.contains(*place));
+        let mut waiting: Vec<(Instant, Place)> =
+            free.map(|(place, at)| (*at, place.clone())).collect();
+        waiting.sort_by_key(|(at, _)| *at);
+        let ready = waiting.iter().take_while(|(at, _)| *at <= now).count().min(room);
+        let next = waiting.get(ready).map(|(at, _)| *at).filter(|_| ready < room);
+        let due: Vec<Place> = waiting.into_iter().take(ready).map(|(_, place)| place).collect();
         for place in &due {
             inner.due.remove(place);
+            inner.busy.insert(place.clone());
         }
-        (due, inner.due.values().min().copied())
+        (due, next)
+    }
+
+    /// The turn of a cluster is over.
+    pub(super) fn done(&self, place: &Place) {
+        self.inner().busy.remove(place);
     }
 
     /// Something became due, or the list came.
@@ -180,12 +196,30 @@ mod tests {
         let books = Books::default();
         books.list_is(vec![(lease(3), 7)]);
         let place = place(&lease(3)).unwrap();
-        let (due, _) = books.take_due(Instant::now());
-        assert_eq!(due, std::slice::from_ref(&place));
+        let due = || books.take_due(Instant::now(), 8).0;
+        assert_eq!(due(), std::slice::from_ref(&place));
         books.show(lease(2), 6);
         assert_eq!(books.of(&place), [lease(3)]);
-        assert!(books.take_due(Instant::now()).0.is_empty());
         books.list_is(Vec::new());
-        assert_eq!(books.take_due(Instant::now()).0, [place]);
+        // Not before its turn is over.
+        assert!(due().is_empty());
+        books.done(&place);
+        assert_eq!(due(), [place]);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_the_longest_due_goes_first() {
+        let (books, now) = (Books::default(), Instant::now());
+        let at = |name: &str| {
+            let key = Key { namespace: "ns".to_owned(), name: name.to_owned() };
+            Place { dialect: Dialect::RayCluster, key }
+        };
+        let later = now + Duration::from_secs(9);
+        for (name, time) in [("b", now), ("a", now - Duration::from_secs(1)), ("c", later)] {
+            books.due(&at(name), time);
+        }
+        assert_eq!(books.take_due(now, 0), (Vec::new(), None));
+        assert_eq!(books.take_due(now, 1), (vec![at("a")], None));
+        assert_eq!(books.take_due(now, 2), (vec![at("b")], Some(later)));
     }
 }

@@ -106,7 +106,13 @@ impl Round<'_> {
             let lease = leases.iter().find(|lease| lease.uid == ask.lease);
             let lease = lease.ok_or("a question about no lease")?;
             let verdict = leave::ask(&self.work.around, self.place, lease, stored, ask).await;
-            self.verdicts.insert(ask.lease.clone(), verdict.map_err(|error| words(&error))?);
+            let verdict = verdict.map_err(|error| words(&error))?;
+            if let Verdict::Refused { reason, message } = &verdict {
+                // At once, so that however many are refused, each is asked about once.
+                let said = Said::refused(lease, reason, message);
+                self.tell(Some(stored), &leases, &[said]).await?;
+            }
+            self.verdicts.insert(ask.lease.clone(), verdict);
             return Ok(None);
         }
         if plan.binds {

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use crate::dialect::{self, Dialect};
 use crate::model::template::{list, member, text};
 
+/// The longest message of a status.
+const MOST_MESSAGE: usize = 1024;
+
 /// Who asked for a lease, as admission recorded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
@@ -142,14 +145,15 @@ impl Lease {
         let holds = if said.phase == Phase::Active { "True" } else { "False" };
         let before = self.condition().filter(|it| text(it, "status") == Some(holds));
         let since = before.and_then(|it| text(it, "lastTransitionTime")).map(str::to_owned);
+        let message: String = said.message.chars().take(MOST_MESSAGE).collect();
         let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let condition = json!({
-            "type": "Held", "status": holds, "reason": said.reason, "message": said.message,
+            "type": "Held", "status": holds, "reason": said.reason, "message": message,
             "observedGeneration": self.generation,
             "lastTransitionTime": since.unwrap_or_else(|| whole.to_string()),
         });
         let mut status = json!({
-            "phase": said.phase.as_str(), "message": said.message,
+            "phase": said.phase.as_str(), "message": message,
             "observedGeneration": self.generation, "conditions": [condition],
         });
         let bound = self.bound_to().or(said.cluster.as_deref());

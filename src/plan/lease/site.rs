@@ -69,7 +69,7 @@ pub(super) fn standing(
     site: Option<&Site<'_>>,
     observed: &Observed<'_>,
 ) -> Result<String, Said> {
-    let refused = |reason, message: &str| Err(say(lease, Phase::Refused, reason, message));
+    let refused = |reason, message: &str| Err(Said::refused(lease, reason, message));
     if let (Some((Phase::Refused, reason)), true) = (lease.said(), lease.is_current()) {
         return refused(reason, template::text(&lease.status, "message").unwrap_or(""));
     }
@@ -118,7 +118,7 @@ impl<'a> Site<'a> {
     }
 
     fn line(&self, lease: &Lease) -> Result<String, Said> {
-        let refused = |reason, message: String| Err(say(lease, Phase::Refused, reason, message));
+        let refused = |reason, message: String| Err(Said::refused(lease, reason, &message));
         let bound = |said: Said| Said { cluster: Some(self.uid.to_owned()), ..said };
         if let Some((Parent::RayService, name)) = parent(&self.view) {
             let message = format!(
