@@ -13,6 +13,7 @@ mod events;
 pub mod evidence;
 mod index;
 mod leader;
+mod leases;
 mod metrics;
 pub mod notes;
 mod reconcile;
@@ -44,11 +45,13 @@ use self::events::Recorder;
 use self::evidence::Evidence;
 use self::index::Index;
 use self::leader::Leader;
+use self::leases::Leases;
 use self::metrics::Metrics;
 use self::reconcile::{Context, Trouble};
 use self::reports::Reports;
 use self::rights::Rights;
 use self::watch::Feed;
+use crate::admission::PolicySet;
 use crate::http::ops::{Page, Readiness};
 use crate::model::NodeManager;
 use crate::model::settings::Mode;
@@ -76,6 +79,8 @@ pub struct Options {
     pub lease_duration: Duration,
     /// Clusters that are looked after at one time.
     pub concurrency: u16,
+    /// What the requesters of scale leases are judged by, besides the settings.
+    pub policies: PolicySet,
     /// How reports are kept; `None`: none are.
     pub reports: Option<ReportOptions>,
 }
@@ -161,8 +166,13 @@ impl Controller {
     async fn lead(&self, index: Arc<Index>, events: Arc<Recorder>, ends: CancellationToken) {
         let Self { client, options, leader, metrics, .. } = self;
         let (queue, queued) = futures::channel::mpsc::unbounded();
-        let feed =
-            Feed { index: Arc::clone(&index), queue: queue.clone(), metrics: Arc::clone(metrics) };
+        let (sights, seen) = futures::channel::mpsc::unbounded();
+        let feed = Feed {
+            index: Arc::clone(&index),
+            queue: queue.clone(),
+            metrics: Arc::clone(metrics),
+            sights: sights.clone(),
+        };
         let store = watch::start(client, &feed, &ends);
         if let Some(reports) = &options.reports {
             let reports = Reports {
@@ -184,9 +194,20 @@ impl Controller {
             leader: leader.clone(),
             events: Arc::clone(&events),
             metrics: Arc::clone(metrics),
+            sights,
             enforces: options.terms.settings.mode == Mode::Enforce,
         };
         tokio::spawn(domino.run(ends.clone()));
+        let leases = Leases {
+            client: client.clone(),
+            index: Arc::clone(&index),
+            leader: leader.clone(),
+            events: Arc::clone(&events),
+            metrics: Arc::clone(metrics),
+            settings: options.terms.settings.clone(),
+            policies: options.policies.clone(),
+        };
+        tokio::spawn(leases.run(seen, ends.clone()));
         let accounts_of_users =
             Accounts { client: client.clone(), queue, ends: ends.clone(), awaited: Arc::default() };
         let context = Arc::new(Context {

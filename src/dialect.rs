@@ -38,6 +38,17 @@ pub const RAY: &str = "ray.io";
 /// API group of Domino's kinds.
 pub const DOMINO: &str = "distributed-compute.dominodatalab.com";
 
+/// API group of our own kinds.
+pub const OURS: &str = "raywarden.io";
+
+/// Our kind that holds a group at a count for a time.
+pub const LEASE: &str = "ScaleLease";
+
+/// Whether a kind is our [`LEASE`].
+pub fn is_lease(group: &str, kind: &str) -> bool {
+    group == OURS && kind == LEASE
+}
+
 const KINDS: [(&str, &str, &str, Dialect); 5] = [
     (RAY, "RayCluster", "rayclusters", Dialect::RayCluster),
     (RAY, "RayJob", "rayjobs", Dialect::Embedded(Parent::RayJob)),

@@ -7,6 +7,7 @@ pub mod change;
 pub mod cluster;
 pub mod draft;
 pub mod finding;
+pub mod guard;
 pub mod names;
 pub mod pointer;
 pub mod quantity;

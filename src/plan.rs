@@ -15,6 +15,7 @@ pub mod group;
 pub mod handover;
 pub mod head;
 pub mod joined;
+pub mod lease;
 pub mod lifecycle;
 pub mod names;
 pub mod nodes;

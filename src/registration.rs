@@ -3,7 +3,7 @@
 //! Pure: where the webhook is and who is a machine come in, JSON goes out. Every request that the
 //! rules select and that touches no object under deletion matches exactly one mutating entry (of
 //! the kinds that are mutated) and exactly one validating entry: `people` and `machines` carry one
-//! condition and its negation.
+//! condition and its negation. A new `ScaleLease` is mutated alone: its requester is recorded.
 //!
 //! Failure policies: mutation and the entry of machines never block, because Ray's v1 autoscaler
 //! dies on its sixth refused patch and an operator that is refused stops; people are let through
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::admission::settings::Accounts;
 use crate::dialect::{self, Dialect};
+use crate::plan::lease::definition::{PLURAL, VERSION};
 
 /// The name of both configurations.
 pub const NAME: &str = "raywarden";
@@ -57,7 +58,8 @@ impl Registration {
         let mut entry =
             self.entry("mutate.raywarden.io", "/mutate", "Ignore", &clusters(), &conditions);
         set(&mut entry, "reinvocationPolicy", "IfNeeded");
-        self.configuration("MutatingWebhookConfiguration", &[entry])
+        let lease = self.entry("lease.mutate.raywarden.io", "/mutate", "Ignore", &[leases()], &[]);
+        self.configuration("MutatingWebhookConfiguration", &[entry, lease])
     }
 
     /// The `ValidatingWebhookConfiguration`.
@@ -139,6 +141,17 @@ fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
 /// Ray clusters of both dialects.
 fn clusters() -> Vec<Value> {
     [dialect::RAY, dialect::DOMINO].map(|group| rule(group, &["rayclusters"])).into()
+}
+
+/// Scale leases that are new: who asked for one never changes.
+fn leases() -> Value {
+    json!({
+        "apiGroups": [dialect::OURS],
+        "apiVersions": [VERSION],
+        "operations": ["CREATE"],
+        "resources": [PLURAL],
+        "scope": "Namespaced",
+    })
 }
 
 /// Objects that hold a cluster's spec.

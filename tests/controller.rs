@@ -15,6 +15,8 @@ mod support;
 
 #[path = "controller/api.rs"]
 mod api;
+#[path = "controller/dying.rs"]
+mod dying;
 #[path = "controller/proxy.rs"]
 mod proxy;
 #[path = "controller/space.rs"]

@@ -219,4 +219,10 @@ fn the_manifest_that_is_checked_in_is_the_one_that_is_printed() {
     golden::compare("deploy/crd/raycluster.yaml", &printed);
     let report = schema::yaml(&raywarden::plan::report::definition());
     golden::compare("deploy/crd/rayclusterreport.yaml", &report);
+    let lease = schema::yaml(&raywarden::plan::lease::definition::crd());
+    golden::compare("deploy/crd/scalelease.yaml", &lease);
+    let ourselves = raywarden::model::settings::Accounts::default().ourselves;
+    let [policy, binding] = raywarden::plan::lease::definition::policy(&ourselves);
+    let both = format!("{}---\n{}", schema::yaml(&policy), schema::yaml(&binding));
+    golden::compare("deploy/crd/scalelease-policy.yaml", &both);
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
-use super::{Answer, Mode, Parent, Phase, PolicySet, Review, Settings, Why, actor, gate};
+use super::{
+    Answer, Mode, Parent, Phase, PolicySet, Review, Settings, Why, actor, gate, requester,
+};
 use crate::bounds::Clamp;
 use crate::dialect::{self, Dialect, kuberay};
 use crate::model::{
@@ -14,6 +16,14 @@ use crate::{bounds, inject, policy, schema};
 
 /// Judges one request.
 pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &Review) -> Answer {
+    if let Some(lease) = requester::new_lease(review) {
+        let mut answer = pass(review, Why::ForeignKind);
+        if phase != Phase::Validate {
+            answer.passed = None;
+            answer.patch = requester::record(settings, review, lease);
+        }
+        return answer;
+    }
     if let Some(why) = gate::passes(review) {
         return pass(review, why);
     }

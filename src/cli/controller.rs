@@ -151,6 +151,7 @@ impl ControllerFlags {
             identity: self.identity.clone().filter(|it| !it.is_empty()).unwrap_or(process),
             lease_duration: self.lease_duration,
             concurrency: self.concurrency,
+            policies: settings.policies(),
             reports: (!self.no_reports).then(|| ReportOptions {
                 joined_within: self.joined_within,
                 acts_within: self.autoscaler_acts_within,

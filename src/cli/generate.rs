@@ -6,8 +6,9 @@ mod manifests;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::settings::AccountArgs;
 use super::{Verdict, output};
-use crate::plan::report;
+use crate::plan::{lease, report};
 use crate::schema;
 
 /// Write manifests and certificates
@@ -21,7 +22,7 @@ pub struct GenerateArgs {
 enum What {
     /// Print or write the two webhook configurations
     Manifests(Box<manifests::ManifestArgs>),
-    /// Print a CRD: that of RayCluster for clusters without KubeRay, or that of our reports
+    /// Print a CRD: that of RayCluster for clusters without KubeRay, of our reports, or of scale leases
     ///
     /// Never apply that of RayCluster where KubeRay's own is installed: it would replace it.
     Crd {
@@ -29,6 +30,10 @@ enum What {
         #[arg(value_enum, default_value_t = Definition::Raycluster, value_name = "KIND")]
         kind: Definition,
     },
+    /// Print the admission policy of scale leases, and its binding
+    ///
+    /// With it the API server itself refuses a lease by whoever may not patch the cluster.
+    Policy(Box<AccountArgs>),
     /// Write an authority and a server certificate
     Certs(certs::CertArgs),
 }
@@ -39,6 +44,8 @@ enum Definition {
     Raycluster,
     /// Our report of a cluster
     Rayclusterreport,
+    /// A group held at a count for a time
+    Scalelease,
 }
 
 /// Writes what was asked for.
@@ -48,6 +55,13 @@ pub fn run(args: GenerateArgs) -> anyhow::Result<Verdict> {
         What::Crd { kind: Definition::Raycluster } => output::print(&schema::crd_yaml())?,
         What::Crd { kind: Definition::Rayclusterreport } => {
             output::print(&schema::yaml(&report::definition()))?;
+        }
+        What::Crd { kind: Definition::Scalelease } => {
+            output::print(&schema::yaml(&lease::definition::crd()))?;
+        }
+        What::Policy(args) => {
+            let [policy, binding] = lease::definition::policy(&args.accounts().ourselves);
+            output::print(&format!("{}---\n{}", schema::yaml(&policy), schema::yaml(&binding)))?;
         }
         What::Certs(args) => certs::run(&args)?,
     }

@@ -10,16 +10,17 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::apply::patching;
 use super::events::Recorder;
 use super::leader::Leader;
+use super::leases::{Sight, Sights, see};
 use super::metrics::Metrics;
 use super::resources;
-use crate::dialect;
+use crate::dialect::{self, Dialect};
 use crate::plan::excess::{Excess, excess};
 
 const REASON: &str = "ReplicasAboveMax";
@@ -36,6 +37,8 @@ pub(super) struct Domino {
     pub(super) leader: Leader,
     pub(super) events: Arc<Recorder>,
     pub(super) metrics: Arc<Metrics>,
+    /// Where leases hear of them.
+    pub(super) sights: Sights,
     /// Counts are taken back.
     pub(super) enforces: bool,
 }
@@ -60,10 +63,20 @@ impl Domino {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         let mut told = HashMap::new();
         let events = watcher(api, watcher::Config::default()).default_backoff();
-        let mut events = std::pin::pin!(events.applied_objects());
+        let mut events = std::pin::pin!(events);
         loop {
             match events.try_next().await {
-                Ok(Some(object)) => self.look(&resource, &object, &mut told).await,
+                Ok(Some(Event::Apply(object) | Event::InitApply(object))) => {
+                    see(&self.sights, Dialect::Domino, &object, false);
+                    self.look(&resource, &object, &mut told).await;
+                }
+                Ok(Some(Event::Delete(object))) => {
+                    see(&self.sights, Dialect::Domino, &object, true);
+                }
+                Ok(Some(Event::InitDone)) => {
+                    let _ = self.sights.unbounded_send(Sight::Relisted(Dialect::Domino));
+                }
+                Ok(Some(Event::Init)) => {}
                 Ok(None) => return,
                 Err(error) => self.metrics.watch_broke_of("domino", &error),
             }

@@ -272,6 +272,12 @@ impl Index {
         }
     }
 
+    /// The Pods of a cluster as watches have shown them.
+    pub(super) fn pods(&self, key: &Key) -> Vec<Pod> {
+        let entries = self.entries();
+        entries.get(key).map(|entry| entry.pods.values().cloned().collect()).unwrap_or_default()
+    }
+
     /// Pods of other clusters in a namespace that bear one of `names`.
     pub(super) fn elsewhere(&self, key: &Key, names: &[&str]) -> Vec<Pod> {
         if names.is_empty() {

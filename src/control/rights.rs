@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::ops::Finding;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
-pub const NEEDED: [(&str, &str, &[&str]); 18] = [
+pub const NEEDED: [(&str, &str, &[&str]); 20] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("ray.io", "rayclusters/status", &["patch"]),
     ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "watch", "patch"]),
@@ -33,6 +33,8 @@ pub const NEEDED: [(&str, &str, &[&str]); 18] = [
     ),
     ("batch", "jobs", &["get", "list", "watch", "create", "patch"]),
     ("raywarden.io", "rayclusterreports", &["get", "create", "patch"]),
+    ("raywarden.io", "scaleleases", &["get", "list", "watch"]),
+    ("raywarden.io", "scaleleases/status", &["patch"]),
     ("events.k8s.io", "events", &["create", "patch"]),
     ("coordination.k8s.io", "leases", &["get", "list"]),
     ("apps", "deployments", &["list"]),

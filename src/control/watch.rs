@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::index::{Index, Key};
+use super::leases::{Sight, Sights, see};
 use super::metrics::Metrics;
 use super::resources::{self, OWNED};
+use crate::dialect::Dialect;
 use crate::plan::pod::{CLUSTER, CREATED_BY, NODE_TYPE, OURSELVES, Pod};
 
 /// Where clusters wait for their turn.
@@ -32,6 +34,7 @@ pub(super) struct Feed {
     pub(super) index: Arc<Index>,
     pub(super) queue: Queue,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) sights: Sights,
 }
 
 /// Starts every watch; the store holds the clusters.
@@ -108,7 +111,7 @@ async fn watch_clusters(
     events: impl Stream<Item = watcher::Result<Event<DynamicObject>>>,
     feed: Feed,
 ) {
-    let Feed { index, queue, .. } = &feed;
+    let Feed { index, queue, sights, .. } = &feed;
     let mut seen = std::collections::HashMap::new();
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -119,10 +122,12 @@ async fn watch_clusters(
                 let now = face(&object);
                 if seen.insert(key.clone(), now.clone()) != Some(now) {
                     enqueue(queue, &key);
+                    see(sights, Dialect::RayCluster, &object, false);
                 }
             }
             Ok(Event::Delete(object)) => {
                 let key = Key::of(&object);
+                see(sights, Dialect::RayCluster, &object, true);
                 seen.remove(&key);
                 index.forget(&key);
             }
@@ -131,6 +136,7 @@ async fn watch_clusters(
                 for key in seen.keys() {
                     enqueue(queue, key);
                 }
+                let _ = sights.unbounded_send(Sight::Relisted(Dialect::RayCluster));
             }
             Ok(Event::Init) => {}
             Err(error) => feed.metrics.watch_broke_of("rayclusters", &error),

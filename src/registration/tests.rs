@@ -80,6 +80,18 @@ fn request(kind: &str, operation: &str, user: &str, old: &Value) -> Value {
     })
 }
 
+#[test]
+fn a_new_scale_lease_goes_to_one_mutating_entry_and_a_changed_one_to_none() {
+    let (mutating, validating) = (registration().mutating(), registration().validating());
+    for (operation, entries) in [("CREATE", &["lease.mutate.raywarden.io"][..]), ("UPDATE", &[])] {
+        let mut request = request("RayCluster", operation, "jo", &old("c", &json!({})));
+        request["resource"] =
+            json!({"group": "raywarden.io", "version": "v1alpha1", "resource": "scaleleases"});
+        assert_eq!(matches(&mutating, &request), entries);
+        assert_eq!(matches(&validating, &request), [""; 0]);
+    }
+}
+
 fn account(name: &str) -> String {
     format!("system:serviceaccount:team:{name}")
 }

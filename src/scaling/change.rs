@@ -7,13 +7,14 @@
 //! cluster that was made anew or passed to somebody else in between is never touched. The count itself
 //! is not tested: the new one does not depend on it, and the autoscaler moves it all the time.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::kept::{self, Bounds, Kept};
 use super::principal::OWNER;
 use super::tier::Tier;
 use super::{Code, Fault};
 use crate::dialect::Dialect;
+use crate::model::guard::test;
 use crate::model::{Cluster, Count, Draft, Edit, Group, Pointer};
 
 /// How a route understands a count.
@@ -220,20 +221,6 @@ pub(super) fn tested(object: &Value, read: &[Pointer], draft: Draft<'_>) -> Vec<
     }
     tests.extend(operations.iter().map(crate::model::Op::to_json));
     tests
-}
-
-/// That the place holds what was read. Of an absent one, that it or its highest absent parent is null:
-/// a test below a parent that is not there fails as malformed.
-fn test(object: &Value, at: &Pointer) -> Value {
-    let mut at = at.clone();
-    while let Some((parent, _)) = at.split_last() {
-        if parent.get(object).is_some_and(|it| !it.is_null()) {
-            break;
-        }
-        at = parent;
-    }
-    let value = at.get(object).unwrap_or(&Value::Null);
-    json!({"op": "test", "path": at.to_json_pointer(), "value": value})
 }
 
 const fn number(count: Count) -> Option<i64> {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::api::WORLD;
-use super::faults::{made_and_deleted, proxy};
+use super::dying::proxy;
+use super::faults::made_and_deleted;
 use super::proxy::Fate;
 use super::space::{SOON, Space, cluster};
 use super::support::controller::{Controller, new_lease};

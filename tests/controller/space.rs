@@ -14,6 +14,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(40);
 /// How long it is watched that nothing more happens.
 pub(crate) const MOMENT: Duration = Duration::from_secs(1);
 
+/// The kind that stands for Domino's `rayclusters`.
+pub(crate) const DOMINO: &str = "domino";
+
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const JSON: &str = "application/json";
@@ -41,13 +44,19 @@ impl Space {
         Controller::start(WORLD.plane.kubeconfig("admin"), &self.name, flags)
     }
 
-    fn path(&self, kind: &str) -> String {
+    /// Where the objects of a kind are.
+    pub(crate) fn path(&self, kind: &str) -> String {
         let group = match kind {
             "rayclusters" => "apis/ray.io/v1",
             "roles" | "rolebindings" => "apis/rbac.authorization.k8s.io/v1",
             "jobs" => "apis/batch/v1",
             "leases" => "apis/coordination.k8s.io/v1",
             "events" => "apis/events.k8s.io/v1",
+            "scaleleases" => "apis/raywarden.io/v1alpha1",
+            DOMINO => {
+                let group = "distributed-compute.dominodatalab.com/v1alpha1";
+                return format!("/apis/{group}/namespaces/{}/rayclusters", self.name);
+            }
             _ => "api/v1",
         };
         format!("/{group}/namespaces/{}/{kind}", self.name)

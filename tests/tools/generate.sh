@@ -6,5 +6,7 @@ tests/tools/schema.py
 cargo build --quiet
 target/debug/raywarden generate crd >deploy/crd/raycluster.yaml
 target/debug/raywarden generate crd rayclusterreport >deploy/crd/rayclusterreport.yaml
+target/debug/raywarden generate crd scalelease >deploy/crd/scalelease.yaml
+target/debug/raywarden generate policy >deploy/crd/scalelease-policy.yaml
 target/debug/raywarden generate manifests --out deploy
 git status --short -- src/schema deploy
