@@ -44,6 +44,8 @@ mod reading;
 mod restarting;
 #[path = "domino/scaling.rs"]
 mod scaling;
+#[path = "domino/snippets.rs"]
+mod snippets;
 #[path = "domino/tiers.rs"]
 mod tiers;
 #[path = "domino/writers.rs"]

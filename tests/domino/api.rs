@@ -29,7 +29,18 @@ impl Api {
     /// Starts one and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(kubeconfig: &Path, identity: &Identity, flags: &[&str]) -> Self {
-        let mut api = Self::launch(kubeconfig, identity, flags);
+        Self::start_at(free_port(), kubeconfig, identity, flags)
+    }
+
+    /// Starts one on a port of the test's choice and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start_at(
+        port: u16,
+        kubeconfig: &Path,
+        identity: &Identity,
+        flags: &[&str],
+    ) -> Self {
+        let mut api = Self::launch(port, kubeconfig, identity, flags);
         wait_until(SOON, "the API is ready", || {
             assert!(api.process.is_running(), "it ended: {}", api.process.report());
             let ready = api.try_call("GET", "/readyz", &[], "");
@@ -40,8 +51,8 @@ impl Api {
 
     /// Starts one and waits until it answers at all.
     #[track_caller]
-    pub(crate) fn launch(kubeconfig: &Path, identity: &Identity, flags: &[&str]) -> Self {
-        let (port, ops) = (free_port(), free_port());
+    fn launch(port: u16, kubeconfig: &Path, identity: &Identity, flags: &[&str]) -> Self {
+        let ops = free_port();
         let mut command = raywarden();
         command.args(["api", "--domino-listen", &format!("127.0.0.1:{port}")]);
         command.args(["--ops-listen", &format!("127.0.0.1:{ops}")]);
