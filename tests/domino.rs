@@ -34,8 +34,14 @@ mod bodies;
 mod callers;
 #[path = "domino/clients.rs"]
 mod clients;
+#[path = "domino/contract.rs"]
+mod contract;
+#[path = "domino/defects.rs"]
+mod defects;
 #[path = "domino/deployed.rs"]
 mod deployed;
+#[path = "domino/malformed.rs"]
+mod malformed;
 #[path = "domino/outages.rs"]
 mod outages;
 #[path = "domino/reading.rs"]
