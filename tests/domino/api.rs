@@ -9,6 +9,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::identity::{Identity, key_of};
 use super::proxy::RUNTIME;
@@ -133,6 +134,21 @@ impl Api {
         body: &str,
     ) -> Option<Answer> {
         RUNTIME.block_on(call(self.port, method, path, headers, body)).ok()
+    }
+
+    /// Several reads of a path by somebody at once, as a task: their statuses.
+    pub(crate) fn read_together(
+        &self,
+        who: &str,
+        path: &str,
+        times: usize,
+    ) -> JoinHandle<Vec<u16>> {
+        let (port, path, headers) = (self.port, path.to_owned(), [key_of(who)]);
+        RUNTIME.spawn(async move {
+            let calls = (0..times).map(|_| call(port, "GET", &path, &headers, ""));
+            let answers = futures::future::join_all(calls).await;
+            answers.into_iter().map(|answer| answer.map_or(0, |it| it.status)).collect()
+        })
     }
 
     /// Several documented scales of somebody at once.

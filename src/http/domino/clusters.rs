@@ -17,6 +17,7 @@ use kube::core::Status;
 use kube::{Client, Error};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::dialect::{self, Dialect};
 use crate::http::ops::Finding;
@@ -31,8 +32,19 @@ const MANAGER: &str = "raywarden-api";
 /// The longest that one call may take. Callers are answered earlier; a write goes on until then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Calls of one lane at one time. Each takes a connection of its own: a burst without a bound would
+/// spend on handshakes what the calls need, and none of them would be done earlier.
+const AT_ONCE: usize = 32;
+
 /// The most of admission's words that are passed on.
 const MOST_WORDS: usize = 1024;
+
+/// Whose turn a call takes: reads that are slow hold up no change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Reads,
+    Changes,
+}
 
 /// What came of a patch.
 pub(super) enum Written {
@@ -49,6 +61,8 @@ pub(super) struct Clusters {
     sets: Api<StatefulSet>,
     pods: Api<Pod>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    reads: Semaphore,
+    changes: Semaphore,
 }
 
 /// Domino's RayClusters.
@@ -67,6 +81,8 @@ impl Clusters {
             sets: Api::namespaced(client.clone(), namespace),
             pods: Api::namespaced(client, namespace),
             turns: Mutex::default(),
+            reads: Semaphore::new(AT_ONCE),
+            changes: Semaphore::new(AT_ONCE),
         }
     }
 
@@ -82,9 +98,9 @@ impl Clusters {
     }
 
     /// One cluster, if there is one.
-    pub(super) async fn get(&self, name: &str) -> Result<Option<Value>, Fault> {
-        let found =
-            patient(self.objects.get_opt(name)).await.map_err(|error| outage("get", &error))?;
+    pub(super) async fn get(&self, name: &str, lane: Lane) -> Result<Option<Value>, Fault> {
+        let found = self.patient(lane, self.objects.get_opt(name)).await;
+        let found = found.map_err(|error| outage("get", &error))?;
         Ok(found.map(|object| json(&object)))
     }
 
@@ -101,7 +117,7 @@ impl Clusters {
         parameters.continue_token = page.next;
         let mut clusters = Vec::new();
         loop {
-            let list = match patient(self.objects.list(&parameters)).await {
+            let list = match self.patient(Lane::Reads, self.objects.list(&parameters)).await {
                 Ok(list) => list,
                 Err(Error::Api(status)) if [400, 410].contains(&status.code) => {
                     return Err(Fault::bad("this page is too old to be continued; begin anew"));
@@ -129,7 +145,7 @@ impl Clusters {
         let parameters =
             PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         let patch = Patch::Json::<()>(patch);
-        match patient(self.objects.patch(name, &parameters, &patch)).await {
+        match self.patient(Lane::Changes, self.objects.patch(name, &parameters, &patch)).await {
             Ok(object) => Ok(Written::Done(json(&object))),
             Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(Written::Moved),
             Err(Error::Api(status)) if is_refusal(&status) => Ok(Written::NotSo(refusal(&status))),
@@ -138,8 +154,8 @@ impl Clusters {
     }
 
     /// The head Pod of a cluster.
-    pub(super) async fn head(&self, cluster: &str) -> Result<Option<head::Pod>, Fault> {
-        let pod = patient(self.pods.get_opt(&head::pod_name(cluster))).await;
+    pub(super) async fn head(&self, cluster: &str, lane: Lane) -> Result<Option<head::Pod>, Fault> {
+        let pod = self.patient(lane, self.pods.get_opt(&head::pod_name(cluster))).await;
         let pod = pod.map_err(|error| outage("get Pod", &error))?;
         Ok(pod.and_then(|pod| head::Pod::head_of(cluster, &json(&pod))))
     }
@@ -154,7 +170,10 @@ impl Clusters {
             }),
             ..DeleteParams::default()
         };
-        match patient(self.pods.delete(&head::pod_name(cluster), &parameters)).await {
+        match self
+            .patient(Lane::Changes, self.pods.delete(&head::pod_name(cluster), &parameters))
+            .await
+        {
             Ok(_) => Ok(()),
             Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
             Err(error) => Err(outage("delete Pod", &error)),
@@ -168,23 +187,43 @@ impl Clusters {
         selector: &str,
     ) -> Result<(Option<Value>, Vec<Value>), Fault> {
         let parameters = ListParams::default().labels(selector);
-        let (set, pods) =
-            tokio::join!(patient(self.sets.get_opt(set)), patient(self.pods.list(&parameters)));
+        let (set, pods) = tokio::join!(
+            self.patient(Lane::Reads, self.sets.get_opt(set)),
+            self.patient(Lane::Reads, self.pods.list(&parameters))
+        );
         let set = set.map_err(|error| outage("get StatefulSet", &error))?;
         let pods = pods.map_err(|error| outage("list Pods", &error))?;
         Ok((set.as_ref().map(json), pods.items.iter().map(json).collect()))
     }
 
-    /// Whether clusters can be listed.
+    /// A call when it is its turn, within [`PATIENCE`] altogether.
+    fn patient<T>(
+        &self,
+        lane: Lane,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> impl Future<Output = kube::Result<T>> {
+        let lane = match lane {
+            Lane::Reads => &self.reads,
+            Lane::Changes => &self.changes,
+        };
+        // Boxed: it would make every future above it large.
+        in_time(Box::pin(async {
+            // It is closed by nobody.
+            let _turn = lane.acquire().await.ok();
+            call.await
+        }))
+    }
+
+    /// Whether clusters can be listed; without waiting for anybody's turn.
     pub(super) async fn probe(&self) -> Finding {
-        match patient(self.objects.list(&ListParams::default().limit(1))).await {
+        match in_time(self.objects.list(&ListParams::default().limit(1))).await {
             Ok(_) => Ok("clusters can be listed".to_owned()),
             Err(error) => Err(format!("failed to list rayclusters: {}", chain(&error))),
         }
     }
 }
 
-async fn patient<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
     let late = |_| Err(Error::Service("no answer in time".into()));
     tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(late)
 }
