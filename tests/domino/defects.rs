@@ -45,7 +45,7 @@ const DEFECTS: [&str; 41] = [
     "Domino's outage was a stranger, or an empty list",
     "a list of tiers that could not be had was a missing tier",
     "an outage took longer than clients wait",
-    "nothing was paged, bounded, counted, audited or checked for readiness",
+    "nothing was paged, bounded, audited or checked for readiness",
     "the charts had one replica, no bounds, and bindings without roles",
     "one documented prefix was not served, errors were no JSON, and 404 meant no autoscaling",
     "a scale counted as done when Pods had names",
