@@ -4,7 +4,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 
-.PHONY: demo test lint fuzz generate golden bench bench-admission bench-cli bench-controller clean help
+.PHONY: demo test lint fuzz generate golden bench bench-admission bench-api bench-cli bench-controller clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,10 @@ bench: ## figures of the engine, five rounds
 bench-admission: ## the webhook's own time in the API server, beside a floor
 	$(CARGO) build --release
 	tests/bench/admission.py --bin target/release/raywarden --out benches/admission.json
+
+bench-api: ## the scaling API: 500 reads and 100 scales a second, then 10,000 scales of one cluster; fails where a claim does
+	$(CARGO) build --release --bin raywarden --example load
+	tests/bench/api.py --bin target/release/raywarden --load target/release/examples/load --out benches/api.json
 
 bench-cli: ## start to answer, a thousand manifests, resident memory
 	$(CARGO) build --release

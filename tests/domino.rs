@@ -34,8 +34,14 @@ mod bodies;
 mod callers;
 #[path = "domino/clients.rs"]
 mod clients;
+#[path = "domino/contract.rs"]
+mod contract;
+#[path = "domino/defects.rs"]
+mod defects;
 #[path = "domino/deployed.rs"]
 mod deployed;
+#[path = "domino/malformed.rs"]
+mod malformed;
 #[path = "domino/outages.rs"]
 mod outages;
 #[path = "domino/reading.rs"]
@@ -44,6 +50,8 @@ mod reading;
 mod restarting;
 #[path = "domino/scaling.rs"]
 mod scaling;
+#[path = "domino/snippets.rs"]
+mod snippets;
 #[path = "domino/tiers.rs"]
 mod tiers;
 #[path = "domino/writers.rs"]

@@ -12,7 +12,7 @@ use kube::api::{Api, ListParams};
 use kube::{Client, Error};
 use serde_json::Value;
 
-use super::objects::{json, patient};
+use super::objects::{Lane, Lanes, json};
 use crate::clock;
 use crate::dialect::Dialect;
 use crate::model::Cluster;
@@ -67,12 +67,13 @@ pub struct Looks {
     client: Client,
     way: Way,
     cache: Cache<Nodes>,
+    lanes: Lanes,
 }
 
 impl Looks {
     /// One that asks for itself.
     pub fn new(client: Client, way: Way) -> Self {
-        Self { client, way, cache: Cache::new(MOST_AGE, MOST) }
+        Self { client, way, cache: Cache::new(MOST_AGE, MOST), lanes: Lanes::default() }
     }
 
     /// The nodes of a cluster.
@@ -137,7 +138,14 @@ impl Looks {
     async fn pods(&self, namespace: &str, selector: &str) -> Result<Vec<Value>, Error> {
         let pods: Api<StoredPod> = Api::namespaced(self.client.clone(), namespace);
         let parameters = ListParams::default().labels(selector);
-        Ok(patient(pods.list(&parameters)).await?.items.iter().map(json).collect())
+        Ok(self
+            .lanes
+            .patient(Lane::Reads, pods.list(&parameters))
+            .await?
+            .items
+            .iter()
+            .map(json)
+            .collect())
     }
 
     /// Pods of the StatefulSets that Domino's operator makes for head and workers.
@@ -150,7 +158,8 @@ impl Looks {
         let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), namespace);
         let mut found = Vec::new();
         for (node, node_type) in [(Node::Head, NodeType::Head), (Node::Worker, NodeType::Worker)] {
-            let set = patient(sets.get_opt(&node.set(cluster.name))).await?;
+            let set =
+                self.lanes.patient(Lane::Reads, sets.get_opt(&node.set(cluster.name))).await?;
             let Some(set) = set.map(|set| json(&set)) else { continue };
             if controller_uid(&set) != Some(uid) {
                 continue;

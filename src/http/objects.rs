@@ -13,6 +13,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchP
 use kube::core::Status;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::dialect::{self, Dialect};
 use crate::scaling::fault::Cause;
@@ -24,6 +25,10 @@ pub(super) const MANAGER: &str = "raywarden-api";
 
 /// The longest that one call may take. Callers are answered earlier; a write goes on until then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Calls of one lane at one time. Each takes a connection of its own: a burst without a bound would
+/// spend on handshakes what the calls need, and none of them would be done earlier.
+const AT_ONCE: usize = 32;
 
 /// How often a change is planned because the cluster has changed meanwhile.
 const ATTEMPTS: u32 = 6;
@@ -69,6 +74,45 @@ impl Turns {
     }
 }
 
+/// Whose turn a call takes: reads that are slow hold up no change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Reads,
+    Changes,
+}
+
+/// Bounds the calls of a process at one time.
+pub(super) struct Lanes {
+    reads: Semaphore,
+    changes: Semaphore,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self { reads: Semaphore::new(AT_ONCE), changes: Semaphore::new(AT_ONCE) }
+    }
+}
+
+impl Lanes {
+    /// A call when it is its turn, within [`PATIENCE`] altogether.
+    pub(super) fn patient<T>(
+        &self,
+        lane: Lane,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> impl Future<Output = kube::Result<T>> {
+        let lane = match lane {
+            Lane::Reads => &self.reads,
+            Lane::Changes => &self.changes,
+        };
+        // Boxed: it would make every future above it large.
+        patient(Box::pin(async {
+            // It is closed by nobody.
+            let _turn = lane.acquire().await.ok();
+            call.await
+        }))
+    }
+}
+
 /// The attempts of one change.
 #[derive(Default)]
 pub struct Attempts {
@@ -106,8 +150,13 @@ impl Attempts {
 }
 
 /// One cluster, if there is one.
-pub(super) async fn get(api: &Api<DynamicObject>, name: &str) -> Result<Option<Value>, Fault> {
-    let found = patient(api.get_opt(name)).await.map_err(|error| outage("get", &error))?;
+pub(super) async fn get(
+    api: &Api<DynamicObject>,
+    name: &str,
+    (lanes, lane): (&Lanes, Lane),
+) -> Result<Option<Value>, Fault> {
+    let found = lanes.patient(lane, api.get_opt(name)).await;
+    let found = found.map_err(|error| outage("get", &error))?;
     Ok(found.map(|object| json(&object)))
 }
 
@@ -117,6 +166,7 @@ pub(super) async fn patch(
     name: &str,
     operations: &[Value],
     dry_run: bool,
+    lanes: &Lanes,
 ) -> Result<Written, Fault> {
     let patch = serde_json::from_value(Value::Array(operations.to_vec()));
     let patch = patch.map_err(|error| {
@@ -125,7 +175,8 @@ pub(super) async fn patch(
     })?;
     let parameters =
         PatchParams { field_manager: Some(MANAGER.to_owned()), dry_run, ..Default::default() };
-    match patient(api.patch(name, &parameters, &Patch::Json::<()>(patch))).await {
+    let patch = Patch::Json::<()>(patch);
+    match lanes.patient(Lane::Changes, api.patch(name, &parameters, &patch)).await {
         Ok(object) => Ok(Written::Done(json(&object))),
         Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(Written::Moved),
         Err(Error::Api(status)) if is_refusal(&status) => Ok(Written::NotSo(refusal(&status))),

@@ -72,8 +72,8 @@ def cluster(name, autoscaling):
 class Plane:
     """A control plane, and one connection of an admin to it."""
 
-    def __init__(self):
-        command = [sys.executable, str(ROOT / "tests/controlplane/up.py"), "--crd=kuberay"]
+    def __init__(self, crd="kuberay"):
+        command = [sys.executable, str(ROOT / "tests/controlplane/up.py"), f"--crd={crd}"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         if not line:

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
@@ -34,6 +35,9 @@ pub(crate) enum Fate {
     CutAfter,
     /// The connection breaks.
     Cut,
+    /// It goes on after a while.
+    #[allow(dead_code, reason = "each test binary uses the part it needs")]
+    After(Duration),
     /// It goes no further: this status.
     Answer(u16),
     /// It goes no further: this text with status 200.
@@ -172,6 +176,7 @@ async fn answer(
         Fate::Cut => return Err(broken()),
         Fate::Answer(code) => return said(code, refusal(code)),
         Fate::Say(text) => return said(200, text),
+        Fate::After(pause) => tokio::time::sleep(pause).await,
         Fate::Pass | Fate::CutAfter => {}
     }
     let body: Bytes = body.collect().await.map_err(|_| broken())?.to_bytes();

@@ -175,6 +175,8 @@ class Plane:
         arguments = [
             f"--etcd-servers=unix://{socket_path}",
             "--bind-address=127.0.0.1",
+            # Nobody looks it up, but without one it looks for a default route, and not all have one.
+            "--advertise-address=127.0.0.1",
             f"--secure-port={self.server.rpartition(':')[2]}",
             f"--tls-cert-file={pki / 'apiserver.crt'}",
             f"--tls-private-key-file={pki / 'apiserver.key'}",

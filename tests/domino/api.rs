@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use super::identity::{Identity, key_of};
 use super::proxy::RUNTIME;
@@ -24,7 +25,18 @@ impl Api {
     /// Starts one and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(kubeconfig: &Path, identity: &Identity, flags: &[&str]) -> Self {
-        let mut api = Self::launch(kubeconfig, identity, flags);
+        Self::start_at(free_port(), kubeconfig, identity, flags)
+    }
+
+    /// Starts one on a port of the test's choice and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start_at(
+        port: u16,
+        kubeconfig: &Path,
+        identity: &Identity,
+        flags: &[&str],
+    ) -> Self {
+        let mut api = Self::launch(port, kubeconfig, identity, flags);
         wait_until(SOON, "the API is ready", || {
             assert!(api.process.is_running(), "it ended: {}", api.process.report());
             let ready = api.try_call("GET", "/readyz", &[], "");
@@ -35,8 +47,8 @@ impl Api {
 
     /// Starts one and waits until it answers at all.
     #[track_caller]
-    pub(crate) fn launch(kubeconfig: &Path, identity: &Identity, flags: &[&str]) -> Self {
-        let (port, ops) = (free_port(), free_port());
+    fn launch(port: u16, kubeconfig: &Path, identity: &Identity, flags: &[&str]) -> Self {
+        let ops = free_port();
         let mut command = raywarden();
         command.args(["api", "--domino-listen", &format!("127.0.0.1:{port}")]);
         command.args(["--ops-listen", &format!("127.0.0.1:{ops}")]);
@@ -117,6 +129,21 @@ impl Api {
         body: &str,
     ) -> Option<Answer> {
         RUNTIME.block_on(call(self.port, method, path, headers, body)).ok()
+    }
+
+    /// Several reads of a path by somebody at once, as a task: their statuses.
+    pub(crate) fn read_together(
+        &self,
+        who: &str,
+        path: &str,
+        times: usize,
+    ) -> JoinHandle<Vec<u16>> {
+        let (port, path, headers) = (self.port, path.to_owned(), [key_of(who)]);
+        RUNTIME.spawn(async move {
+            let calls = (0..times).map(|_| call(port, "GET", &path, &headers, ""));
+            let answers = futures::future::join_all(calls).await;
+            answers.into_iter().map(|answer| answer.map_or(0, |it| it.status)).collect()
+        })
     }
 
     /// Several documented scales of somebody at once.

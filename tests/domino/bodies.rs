@@ -18,7 +18,7 @@ fn later(name: &str, body: &str) -> Answer {
 }
 
 #[test]
-fn every_failure_is_json_with_a_code_and_an_id() {
+fn d13_every_failure_is_json_with_a_code_and_an_id() {
     WORLD.cluster("ray-failures", ADA);
     let cases = [
         (documented("{"), 400, "bad_request"),
@@ -38,7 +38,7 @@ fn every_failure_is_json_with_a_code_and_an_id() {
 }
 
 #[test]
-fn a_count_is_a_whole_number_on_every_route() {
+fn d14_d21_a_count_is_a_whole_number_on_every_route() {
     let object = WORLD.cluster("ray-counted", ADA);
     let counts = ["\"5\"", "2.5", "3.9", "true", "-1", "null", "[5]", "{}", "1e3", "99999999999"];
     for count in counts {
@@ -54,7 +54,7 @@ fn a_count_is_a_whole_number_on_every_route() {
 }
 
 #[test]
-fn a_body_that_is_no_object_is_a_bad_request() {
+fn d22_a_body_that_is_no_object_is_a_bad_request() {
     WORLD.cluster("ray-shapes", ADA);
     for body in ["[1]", "\"x\"", "5", "null", "true", "", "{\"replicas\": 5", "\u{0}", "{}{}"] {
         mended(&later("ray-shapes", body), &old::html(500), &|it| refuses(it, 400, "bad_request"));
@@ -142,7 +142,7 @@ fn other_kinds_old_paths_and_wrong_methods_say_what_there_is() {
 }
 
 #[test]
-fn both_prefixes_of_the_documentation_are_served_in_json() {
+fn d37_both_prefixes_of_the_documentation_are_served_in_json() {
     WORLD.cluster("ray-prefixes", ADA);
     for prefix in ["/raycluster", "/rayclusterscaler"] {
         let list = WORLD.api.get("ada", &format!("{prefix}/list"));

@@ -38,3 +38,28 @@ fn both_names_that_users_were_given_lead_to_the_pods_on_port_80() {
         assert_eq!(namespace["metadata"]["labels"][label], "true", "{namespace}");
     }
 }
+
+/// Whether a Deployment has room for a failure, bounds, and checks of more than a process.
+fn is_sound(deployment: &Value) -> bool {
+    let spec = &deployment["spec"];
+    let container = &spec["template"]["spec"]["containers"][0];
+    spec["replicas"].as_i64() > Some(1)
+        && container["resources"]["requests"].is_object()
+        && container["resources"]["limits"]["memory"].is_string()
+        && container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+}
+
+#[test]
+fn d36_what_is_deployed_has_replicas_bounds_and_a_role_for_every_binding() {
+    let deployment = WORLD.plane.get_json(&["deployment", "raywarden-api", "-n", "domino-field"]);
+    let probe = json!({"httpGet": {"path": "/healthz", "port": 6000}});
+    let container = json!({"name": "rayclusterscaler", "readinessProbe": probe});
+    let pod = json!({"spec": {"containers": [container]}});
+    assert!(!is_sound(&json!({"spec": {"replicas": 1, "template": pod}})), "the old chart's");
+    assert!(is_sound(&deployment), "{deployment}");
+    let binding = WORLD.plane.get_json(&["rolebinding", "raywarden-api", "-n", NAMESPACE]);
+    let role = binding["roleRef"]["name"].as_str().expect("a name");
+    WORLD.plane.get_json(&["role", role, "-n", NAMESPACE]);
+    let account = &deployment["spec"]["template"]["spec"]["serviceAccountName"];
+    assert_eq!(binding["subjects"][0]["name"], *account);
+}

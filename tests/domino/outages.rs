@@ -1,6 +1,8 @@
 //! Domino or Kubernetes slow, broken, lying or gone: an outage is never a stranger and never an empty
 //! list.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -8,11 +10,12 @@ use serde_json::json;
 use super::api::Api;
 use super::identity::{ADA, Identity, key_of};
 use super::old::{self, mended, refuses};
-use super::proxy::Fate;
-use super::world::{WORLD, counts};
+use super::proxy::{Fate, RUNTIME};
+use super::support::wait::wait_until;
+use super::world::{SOON, WORLD, counts};
 
 #[test]
-fn a_broken_or_lying_identity_service_is_an_outage() {
+fn d32_a_broken_or_lying_identity_service_is_an_outage() {
     WORLD.cluster("ray-outage", ADA);
     let empty = old::json(200, &json!({"kind": "rayclusters", "count": 0, "clusters": []}));
     let forbidden = old::json(403, &json!({"error": "unauthorized", "message": "x"}));
@@ -32,11 +35,13 @@ fn a_broken_or_lying_identity_service_is_an_outage() {
 }
 
 #[test]
-fn a_slow_identity_service_is_given_up_on_before_clients_give_up() {
+fn d34_a_slow_identity_service_is_given_up_on_before_clients_give_up() {
     let (_proxy, api) = WORLD.proxied(&["--domino-timeout", "1h", "--request-deadline", "2s"]);
     let begun = Instant::now();
     let answer = api.get("slow", "/raycluster/list");
-    assert!(refuses(&answer, 503, "upstream_unavailable"), "{answer:?}");
+    // After the fourth try, when the client had left.
+    let stranger = old::json(403, &json!({"error": "unauthorized", "message": "x"}));
+    mended(&answer, &stranger, &|it| refuses(it, 503, "upstream_unavailable"));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let begun = Instant::now();
     assert!(refuses(&WORLD.api.get("slow.2", "/raycluster/list"), 503, "upstream_unavailable"));
@@ -69,7 +74,7 @@ fn a_domino_that_is_gone_is_an_outage() {
 }
 
 #[test]
-fn an_api_server_that_fails_is_told_in_our_words() {
+fn d10_an_api_server_that_fails_is_told_in_our_words() {
     let (proxy, api) = WORLD.proxied(&[]);
     WORLD.cluster("ray-apiless", ADA);
     let raw = old::json(
@@ -92,16 +97,39 @@ fn an_api_server_that_fails_is_told_in_our_words() {
 }
 
 #[test]
-fn readiness_follows_the_api_server_and_health_does_not() {
+fn d35_readiness_follows_the_api_server_and_health_does_not() {
     let (proxy, api) = WORLD.proxied(&[]);
     proxy.decide(|_| Fate::Answer(500));
     let ready = old::json(200, &json!({"status": "ready"}));
-    let answer = super::support::wait::wait_until(Duration::from_secs(20), "not ready", || {
+    let answer = wait_until(Duration::from_secs(20), "not ready", || {
         let answer = api.call("GET", "/readyz", &[], "");
         (answer.status == 503).then_some(answer)
     });
     mended(&answer, &ready, &|it| it.status == 503 && it.json()["status"] == "not_ready");
     assert_eq!(api.call("GET", "/healthz", &[], "").status, 200);
+}
+
+#[test]
+fn reads_that_hang_are_few_at_one_time_and_hold_up_no_change() {
+    let (proxy, api) = WORLD.proxied(&["--rate", "0"]);
+    WORLD.cluster("ray-crowd", ADA);
+    let reads = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&reads);
+    proxy.decide(move |call| {
+        // The readiness probe waits for nobody's turn.
+        let hangs = call.path.ends_with("/rayclusters") && !call.query.contains("limit=1");
+        counted.fetch_add(usize::from(hangs), Ordering::Relaxed);
+        if hangs { Fate::After(Duration::from_secs(3)) } else { Fate::Pass }
+    });
+    let crowd = api.read_together("ada", "/raycluster/list?limit=2", 64);
+    wait_until(SOON, "a crowd", || (reads.load(Ordering::Relaxed) >= 32).then_some(()));
+    let begun = Instant::now();
+    assert_eq!(counts(&api.scale("ada", "ray-crowd", 5).ok()), (5, 5, 6));
+    let at_once = reads.load(Ordering::Relaxed);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(at_once, 32, "the others wait for their turn");
+    let statuses = RUNTIME.block_on(crowd).expect("the calls end");
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }
 
 #[test]
@@ -112,9 +140,7 @@ fn a_write_whose_answer_was_lost_is_not_made_twice() {
     let answer = api.scale("ada", "ray-lost", 5);
     assert!(refuses(&answer, 503, "upstream_unavailable"), "{answer:?}");
     assert_eq!(WORLD.counts("ray-lost"), (5, 5, 6));
-    let line = super::support::wait::wait_until(super::world::SOON, "the line", || {
-        api.lines("audit").pop()
-    });
+    let line = wait_until(SOON, "the line", || api.lines("audit").pop());
     assert_eq!((&line["outcome"], &line["to"]), (&json!("unknown"), &json!("5 [5..6]")));
     proxy.decide(|_| Fate::Pass);
     assert_eq!(counts(&api.scale("ada", "ray-lost", 5).ok()), (5, 5, 6));

@@ -12,7 +12,7 @@ fn names(list: &Value, key: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_list_holds_the_callers_own_clusters_and_an_admins_holds_all() {
+fn d17_a_list_holds_the_callers_own_clusters_and_an_admins_holds_all() {
     WORLD.cluster("ray-mine", ADA);
     WORLD.cluster("ray-yours", EVE);
     let mut unlabelled = manifest("ray-unlabelled", ADA);
@@ -39,11 +39,18 @@ fn a_list_holds_the_callers_own_clusters_and_an_admins_holds_all() {
 }
 
 #[test]
-fn a_long_list_comes_in_pages() {
+fn d35_a_long_list_comes_in_pages() {
     for number in 0..5 {
         WORLD.cluster(&format!("page-{number}"), EVE);
     }
     let all = names(&WORLD.api.get("eve", "/raycluster/list").ok(), "ray_clusters");
+    let first = WORLD.api.get("eve", "/raycluster/list?limit=2");
+    let whole = old::json(200, &json!({"ray_clusters": all}));
+    mended(&first, &whole, &|it| {
+        let page = it.json();
+        page["ray_clusters"].as_array().is_some_and(|it| it.len() <= 2)
+            && page["continue"].is_string()
+    });
     let (mut paged, mut next) = (Vec::new(), String::new());
     loop {
         let from = if next.is_empty() { String::new() } else { format!("&continue={next}") };
@@ -64,7 +71,7 @@ fn a_long_list_comes_in_pages() {
 }
 
 #[test]
-fn a_cluster_is_shown_as_stored_but_for_its_keytab() {
+fn d10_a_cluster_is_shown_as_stored_but_for_its_keytab() {
     let mut object = manifest("ray-keytab", ADA);
     object["spec"]["kerberosKeytab"] = json!({"contents": "aHVudGVyMg==", "mountPath": "/k"});
     object["spec"]["envVars"] = json!([{"name": "TOKEN", "value": "visible"}]);

@@ -31,7 +31,7 @@ fn head(cluster: &str) -> Option<Value> {
 }
 
 #[test]
-fn a_restart_removes_the_head_once_and_a_second_call_joins_it() {
+fn d28_d30_d31_a_restart_removes_the_head_once_and_a_second_call_joins_it() {
     // Not every cluster is called ray-something.
     let name = "team-a-lab";
     WORLD.cluster(name, ADA);
@@ -113,7 +113,7 @@ fn a_restart_whose_removal_failed_is_finished_by_the_next_call() {
 }
 
 #[test]
-fn a_head_is_new_by_its_uid_and_not_by_a_clock() {
+fn d29_a_head_is_new_by_its_uid_and_not_by_a_clock() {
     let name = "ray-clock";
     WORLD.cluster(name, ADA);
     operator::reconcile(name);
@@ -157,7 +157,7 @@ fn a_pod_of_the_heads_name_that_is_none_stays() {
 }
 
 #[test]
-fn healthy_nodes_at_rest_are_done_with_any_time_or_none() {
+fn d40_healthy_nodes_at_rest_are_done_with_any_time_or_none() {
     WORLD.cluster("ray-rest", ADA);
     operator::reconcile("ray-rest");
     for node in ["head", "worker"] {
@@ -180,7 +180,7 @@ fn healthy_nodes_at_rest_are_done_with_any_time_or_none() {
 }
 
 #[test]
-fn workers_are_done_when_they_are_ready_and_not_when_their_names_are_listed() {
+fn d38_workers_are_done_when_they_are_ready_and_not_when_their_names_are_listed() {
     let name = "ray-names";
     WORLD.cluster(name, ADA);
     operator::reconcile(name);

@@ -22,7 +22,7 @@ fn scaling_to_five_gives_five_workers_minimum_five_maximum_six() {
 }
 
 #[test]
-fn nobody_raises_workers_or_maximum_above_the_ceiling() {
+fn d06_nobody_raises_workers_or_maximum_above_the_ceiling() {
     let (_proxy, api) = WORLD.proxied(&["--scale-ceiling", "8"]);
     let object = WORLD.cluster("ray-ceiling", ADA);
     let mut raised = object;
@@ -40,7 +40,7 @@ fn nobody_raises_workers_or_maximum_above_the_ceiling() {
 }
 
 #[test]
-fn zero_workers_are_refused_on_every_route_with_the_way_out() {
+fn d15_zero_workers_are_refused_on_every_route_with_the_way_out() {
     WORLD.cluster("ray-zero", ADA);
     let documented = WORLD.api.scale("ada", "ray-zero", 0);
     mended(&documented, &old::html(500), &|it| refuses(it, 422, "zero_workers"));
@@ -52,7 +52,7 @@ fn zero_workers_are_refused_on_every_route_with_the_way_out() {
 }
 
 #[test]
-fn the_bounds_of_before_are_kept_and_come_back() {
+fn d16_d39_the_bounds_of_before_are_kept_and_come_back() {
     let mut object = manifest("ray-kept", ADA);
     object["spec"]["autoscaling"] = json!({"maxReplicas": 12, "averageCPUUtilization": 70});
     WORLD.create("rayclusters", &object);
@@ -73,7 +73,7 @@ fn the_bounds_of_before_are_kept_and_come_back() {
 }
 
 #[test]
-fn the_minimum_goes_with_the_count_so_that_no_autoscaler_undoes_it() {
+fn d20_the_minimum_goes_with_the_count_so_that_no_autoscaler_undoes_it() {
     WORLD.cluster("ray-minimum", ADA);
     let up = WORLD.api.patch("ada", "ray-minimum", &json!({"replicas": 6}));
     let mut old = manifest("ray-minimum", ADA);
@@ -100,7 +100,7 @@ fn what_exceeds_the_maximum_is_capped_and_said_to_be() {
 }
 
 #[test]
-fn a_scale_answers_with_the_times_that_clients_poll_by() {
+fn d41_a_scale_answers_with_the_times_that_clients_poll_by() {
     WORLD.cluster("ray-times", ADA);
     let answer = WORLD.api.patch("ada", "ray-times", &json!({"replicas": 2}));
     mended(&answer, &old::json(200, &json!({"effective_replicas": 2})), &|it| {
@@ -111,7 +111,7 @@ fn a_scale_answers_with_the_times_that_clients_poll_by() {
 }
 
 #[test]
-fn without_autoscaling_there_is_nothing_to_scale_within() {
+fn d37_without_autoscaling_there_is_nothing_to_scale_within() {
     let mut object = manifest("ray-fixed", ADA);
     object["spec"].as_object_mut().expect("a spec").remove("autoscaling");
     WORLD.create("rayclusters", &object);
@@ -124,7 +124,7 @@ fn without_autoscaling_there_is_nothing_to_scale_within() {
 }
 
 #[test]
-fn every_change_leaves_a_line_of_audit_and_an_event() {
+fn d35_every_change_leaves_a_line_of_audit_and_an_event() {
     let object = WORLD.cluster("ray-audited", ADA);
     let id = ("X-Request-Id".to_owned(), "audit-me-1".to_owned());
     let body = r#"{"cluster_name": "ray-audited", "replicas": 4}"#;

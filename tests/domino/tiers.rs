@@ -26,7 +26,7 @@ fn a_named_tier_is_written_with_its_limits_and_answered_by_id() {
 }
 
 #[test]
-fn no_limit_unit_or_gpu_of_an_earlier_tier_stays_behind() {
+fn d24_d25_d26_no_limit_unit_or_gpu_of_an_earlier_tier_stays_behind() {
     let mut object = manifest("ray-gpu", ADA);
     object["spec"]["worker"]["resources"] = json!({"requests": {"cpu": "1", "memory": "1Gi"},
                                                     "limits": {"cpu": "1", "memory": "1Gi"}});
@@ -50,7 +50,7 @@ fn no_limit_unit_or_gpu_of_an_earlier_tier_stays_behind() {
 }
 
 #[test]
-fn a_tier_that_cannot_be_expressed_is_refused_rather_than_half_written() {
+fn d27_a_tier_that_cannot_be_expressed_is_refused_rather_than_half_written() {
     WORLD.cluster("ray-poolless", ADA);
     let written = old::json(200, &json!({"worker_hw_tier_id": {"name": "Poolless"}}));
     for tier in ["Poolless", "Zoned"] {
@@ -62,7 +62,7 @@ fn a_tier_that_cannot_be_expressed_is_refused_rather_than_half_written() {
 }
 
 #[test]
-fn the_tier_field_that_old_clients_always_fill_changes_nothing() {
+fn d23_the_tier_field_that_old_clients_always_fill_changes_nothing() {
     let before = WORLD.cluster("ray-untiered", ADA);
     let body = json!({"replicas": 2, "worker_hw_tier": "Small", "worker_hw_tier_id": "Small",
                       "worker_hw_tier_name": ""});
@@ -72,10 +72,16 @@ fn the_tier_field_that_old_clients_always_fill_changes_nothing() {
     assert_eq!(worker["resources"], before["spec"]["worker"]["resources"]);
     assert!(worker.get("labels").is_none());
     assert_eq!(WORLD.identity.asked("untiered"), []);
+    // Where it is read, it is not dropped: the old service read it in one of three places.
+    let body = json!({"replicas": 2, "worker_hw_tier": "Small", "worker_hw_tier_name": "Small"});
+    let dropped = old::json(200, &json!({"effective_replicas": 2, "worker_hw_tier_id": null}));
+    mended(&WORLD.api.patch("ada", "ray-untiered", &body), &dropped, &|it| {
+        it.json()["worker_hw_tier_id"] == "small-k8s"
+    });
 }
 
 #[test]
-fn a_tier_that_is_archived_or_unknown_is_refused_and_nothing_written() {
+fn d11_a_tier_that_is_archived_or_unknown_is_refused_and_nothing_written() {
     WORLD.cluster("ray-archived", ADA);
     let accepted = old::json(200, &json!({"worker_hw_tier_id": {"name": "Old"}}));
     for name in ["Old", "small", "Nope"] {
@@ -90,7 +96,7 @@ fn a_tier_that_is_archived_or_unknown_is_refused_and_nothing_written() {
 }
 
 #[test]
-fn a_list_of_tiers_that_cannot_be_had_is_an_outage_and_no_missing_tier() {
+fn d33_a_list_of_tiers_that_cannot_be_had_is_an_outage_and_no_missing_tier() {
     WORLD.cluster("ray-listless", ADA);
     let body = json!({"replicas": 2, "worker_hw_tier_name": "Small"});
     let missing = old::json(400, &json!({"error": "invalid_hw_tier", "message": "not found"}));

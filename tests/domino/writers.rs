@@ -24,7 +24,7 @@ fn before_the_patch(proxy: &Proxy, act: impl Fn() + Send + 'static) {
 }
 
 #[test]
-fn a_cluster_made_anew_between_check_and_patch_is_not_patched_for_the_former_owner() {
+fn d19_a_cluster_made_anew_between_check_and_patch_is_not_patched_for_the_former_owner() {
     let (proxy, api) = WORLD.proxied(&[]);
     let object = WORLD.cluster("ray-anew", ADA);
     before_the_patch(&proxy, || {
@@ -85,7 +85,7 @@ fn an_owner_or_a_maximum_that_changes_in_between_is_seen() {
 }
 
 #[test]
-fn a_status_that_is_written_in_between_is_neither_a_conflict_nor_lost() {
+fn d18_a_status_that_is_written_in_between_is_neither_a_conflict_nor_lost() {
     let (proxy, api) = WORLD.proxied(&[]);
     WORLD.cluster("ray-status", ADA);
     before_the_patch(&proxy, || {

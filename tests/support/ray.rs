@@ -52,7 +52,7 @@ impl RayLab {
     /// When one of them fails.
     #[track_caller]
     pub(crate) fn start(plane: &ControlPlane, namespace: &str) -> Self {
-        let venv = PathBuf::from(run(Command::new(script("venv.sh")), "", INSTALL).ok().trim());
+        let venv = venv();
         let state = plane.dir().join(format!("ray-{namespace}"));
         fs::create_dir_all(&state).expect("the control plane's folder is ours");
         let rights = identity(plane, namespace, "pod-runner", RUNNER);
@@ -211,6 +211,15 @@ impl Drop for RayLab {
         drop(self.runner.stdin.take());
         wait_or_kill(&mut self.runner, STOP);
     }
+}
+
+/// The folder of Ray's environment, made where it is missing.
+///
+/// # Panics
+/// When it cannot be made.
+#[track_caller]
+pub(crate) fn venv() -> PathBuf {
+    PathBuf::from(run(Command::new(script("venv.sh")), "", INSTALL).ok().trim())
 }
 
 fn script(name: &str) -> PathBuf {

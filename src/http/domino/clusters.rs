@@ -7,7 +7,7 @@ use kube::{Client, Error};
 use serde_json::Value;
 
 use crate::dialect::Dialect;
-use crate::http::objects::{self, Turns, Written, json, outage, patient};
+use crate::http::objects::{self, Lane, Lanes, Turns, Written, json, outage, patient};
 use crate::http::ops::Finding;
 use crate::scaling::principal::OWNER;
 use crate::scaling::route::{MOST_ON_A_PAGE, Page};
@@ -19,6 +19,7 @@ pub(super) struct Clusters {
     sets: Api<StatefulSet>,
     pods: Api<Pod>,
     turns: Turns,
+    lanes: Lanes,
 }
 
 impl Clusters {
@@ -32,6 +33,7 @@ impl Clusters {
             sets: Api::namespaced(client.clone(), namespace),
             pods: Api::namespaced(client, namespace),
             turns: Turns::default(),
+            lanes: Lanes::default(),
         }
     }
 
@@ -41,8 +43,8 @@ impl Clusters {
     }
 
     /// One cluster, if there is one.
-    pub(super) async fn get(&self, name: &str) -> Result<Option<Value>, Fault> {
-        objects::get(&self.objects, name).await
+    pub(super) async fn get(&self, name: &str, lane: Lane) -> Result<Option<Value>, Fault> {
+        objects::get(&self.objects, name, (&self.lanes, lane)).await
     }
 
     /// The clusters that the caller may see, and where the next page begins.
@@ -58,7 +60,7 @@ impl Clusters {
         parameters.continue_token = page.next;
         let mut clusters = Vec::new();
         loop {
-            let list = match patient(self.objects.list(&parameters)).await {
+            let list = match self.lanes.patient(Lane::Reads, self.objects.list(&parameters)).await {
                 Ok(list) => list,
                 Err(Error::Api(status)) if [400, 410].contains(&status.code) => {
                     return Err(Fault::bad("this page is too old to be continued; begin anew"));
@@ -78,12 +80,12 @@ impl Clusters {
 
     /// Patches a cluster.
     pub(super) async fn patch(&self, name: &str, operations: &[Value]) -> Result<Written, Fault> {
-        objects::patch(&self.objects, name, operations, false).await
+        objects::patch(&self.objects, name, operations, false, &self.lanes).await
     }
 
     /// The head Pod of a cluster.
-    pub(super) async fn head(&self, cluster: &str) -> Result<Option<head::Pod>, Fault> {
-        let pod = patient(self.pods.get_opt(&head::pod_name(cluster))).await;
+    pub(super) async fn head(&self, cluster: &str, lane: Lane) -> Result<Option<head::Pod>, Fault> {
+        let pod = self.lanes.patient(lane, self.pods.get_opt(&head::pod_name(cluster))).await;
         let pod = pod.map_err(|error| outage("get Pod", &error))?;
         Ok(pod.and_then(|pod| head::Pod::head_of(cluster, &json(&pod))))
     }
@@ -98,7 +100,11 @@ impl Clusters {
             }),
             ..DeleteParams::default()
         };
-        match patient(self.pods.delete(&head::pod_name(cluster), &parameters)).await {
+        match self
+            .lanes
+            .patient(Lane::Changes, self.pods.delete(&head::pod_name(cluster), &parameters))
+            .await
+        {
             Ok(_) => Ok(()),
             Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
             Err(error) => Err(outage("delete Pod", &error)),
@@ -112,14 +118,16 @@ impl Clusters {
         selector: &str,
     ) -> Result<(Option<Value>, Vec<Value>), Fault> {
         let parameters = ListParams::default().labels(selector);
-        let (set, pods) =
-            tokio::join!(patient(self.sets.get_opt(set)), patient(self.pods.list(&parameters)));
+        let (set, pods) = tokio::join!(
+            self.lanes.patient(Lane::Reads, self.sets.get_opt(set)),
+            self.lanes.patient(Lane::Reads, self.pods.list(&parameters))
+        );
         let set = set.map_err(|error| outage("get StatefulSet", &error))?;
         let pods = pods.map_err(|error| outage("list Pods", &error))?;
         Ok((set.as_ref().map(json), pods.items.iter().map(json).collect()))
     }
 
-    /// Whether clusters can be listed.
+    /// Whether clusters can be listed; without waiting for anybody's turn.
     pub(super) async fn probe(&self) -> Finding {
         match patient(self.objects.list(&ListParams::default().limit(1))).await {
             Ok(_) => Ok("clusters can be listed".to_owned()),

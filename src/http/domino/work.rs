@@ -16,7 +16,7 @@ use super::upstream::TIERS;
 use crate::clock;
 use crate::dialect::Dialect;
 use crate::http::call::{self, Call, peer, to_the_end};
-use crate::http::objects::Attempts;
+use crate::http::objects::{Attempts, Lane};
 use crate::http::tell::Told;
 use crate::scaling::change::{self, Counts};
 use crate::scaling::head::{Progress, Restart, Step};
@@ -53,7 +53,7 @@ pub(super) async fn work(
     match route {
         Route::List(shape) => caller.list(shape, Page::of(query)?).await,
         Route::Get(name) => {
-            let object = caller.read(request::name(name)?).await?;
+            let object = caller.read(request::name(name)?, Lane::Reads).await?;
             Ok(answer::ok(caller.followed(object).await))
         }
         Route::ScaleNamed => {
@@ -132,8 +132,8 @@ impl Caller {
     }
 
     /// A cluster that the caller may act on.
-    async fn read(&self, name: &str) -> Result<Value, Fault> {
-        match self.api.clusters.get(name).await? {
+    async fn read(&self, name: &str, lane: Lane) -> Result<Value, Fault> {
+        match self.api.clusters.get(name, lane).await? {
             Some(object) if self.principal.may(&object) => Ok(object),
             None if self.principal.admin || self.api.options.tells_absent => {
                 Err(Fault::new(Code::NotFound, format!("there is no Ray cluster {name}")))
@@ -168,7 +168,7 @@ impl Caller {
         credential: &Credential,
     ) -> Result<Option<Tier>, Fault> {
         let Some(name) = name else { return Ok(None) };
-        self.read(cluster).await?;
+        self.read(cluster, Lane::Changes).await?;
         let (status, body) = self.api.upstream.get(TIERS, credential).await?;
         Tier::find(status, &body, name, self.api.options.data_plane.as_deref()).map(Some)
     }
@@ -224,7 +224,7 @@ impl Caller {
     ) -> Result<(T, Value), Fault> {
         let mut attempts = Attempts::default();
         loop {
-            let before = self.read(name).await?;
+            let before = self.read(name, Lane::Changes).await?;
             let (operations, planned) = plan(&before)?;
             if operations.is_empty() {
                 return Ok((planned, before));
@@ -251,7 +251,7 @@ impl Caller {
         to_the_end(&writes, async move {
             let _turn = turn;
             let now = clock::now();
-            let head = self.api.clusters.head(&name).await?;
+            let head = self.api.clusters.head(&name, Lane::Changes).await?;
             let planned =
                 |object: &Value| match head::step(object, head.as_ref(), tier.as_ref(), now)? {
                     Step::Begin { operations, restart } => Ok((operations, restart)),
@@ -286,8 +286,8 @@ impl Caller {
         let since = request::started_at(since.as_deref())?.ok_or_else(|| {
             Fault::bad("started_at is missing: send what restart_head answered as started_at")
         })?;
-        let object = self.read(name).await?;
-        let head = self.api.clusters.head(name).await?;
+        let object = self.read(name, Lane::Reads).await?;
+        let head = self.api.clusters.head(name, Lane::Reads).await?;
         let progress = Progress::of(&object, head.as_ref(), Some(since), clock::now());
         let namespace = &self.api.options.namespace;
         Ok(answer::ok(reply::head_status(namespace, name, head.as_ref(), progress, since)))
@@ -295,7 +295,7 @@ impl Caller {
 
     async fn status(&self, name: &str, node: Node, since: Option<String>) -> Result<Answer, Fault> {
         let since = request::started_at(since.as_deref())?;
-        let object = self.read(name).await?;
+        let object = self.read(name, Lane::Reads).await?;
         let (set, pods) = self.api.clusters.nodes(&node.set(name), &node.selector(name)).await?;
         let rollout = Rollout::of(node, &object, set.as_ref(), &pods, since, clock::now());
         let namespace = &self.api.options.namespace;

@@ -9,7 +9,7 @@ use kube::{Client, Error};
 use serde_json::Value;
 
 use crate::dialect::{DOMINO, Dialect, RAY};
-use crate::http::objects::{self, Written, json, outage, patient};
+use crate::http::objects::{self, Lane, Lanes, Written, json, outage};
 use crate::scaling::Fault;
 
 /// The API groups, in the order in which they are looked at.
@@ -19,12 +19,13 @@ pub(super) const GROUPS: [(&str, Dialect); 2] =
 pub(super) struct Clusters {
     client: Client,
     resources: HashMap<Dialect, ApiResource>,
+    lanes: Lanes,
 }
 
 impl Clusters {
     pub(super) fn new(client: Client) -> Self {
         let resources = GROUPS.map(|(_, dialect)| (dialect, objects::resource(dialect)));
-        Self { client, resources: resources.into() }
+        Self { client, resources: resources.into(), lanes: Lanes::default() }
     }
 
     fn api(&self, dialect: Dialect, namespace: &str) -> Option<Api<DynamicObject>> {
@@ -38,9 +39,10 @@ impl Clusters {
         dialect: Dialect,
         namespace: &str,
         name: &str,
+        lane: Lane,
     ) -> Result<Option<Value>, Fault> {
         match self.api(dialect, namespace) {
-            Some(api) => objects::get(&api, name).await,
+            Some(api) => objects::get(&api, name, (&self.lanes, lane)).await,
             None => Ok(None),
         }
     }
@@ -55,7 +57,7 @@ impl Clusters {
     ) -> Result<(Vec<Value>, Option<String>), Fault> {
         let Some(api) = self.api(dialect, namespace) else { return Ok((Vec::new(), None)) };
         let parameters = ListParams { continue_token: mark, ..ListParams::default() }.limit(limit);
-        match patient(api.list(&parameters)).await {
+        match self.lanes.patient(Lane::Reads, api.list(&parameters)).await {
             Ok(list) => {
                 let next = list.metadata.continue_.filter(|mark| !mark.is_empty());
                 Ok((list.items.iter().map(json).collect(), next))
@@ -77,7 +79,7 @@ impl Clusters {
         dry_run: bool,
     ) -> Result<Written, Fault> {
         match self.api(dialect, namespace) {
-            Some(api) => objects::patch(&api, name, operations, dry_run).await,
+            Some(api) => objects::patch(&api, name, operations, dry_run, &self.lanes).await,
             None => Ok(Written::Moved),
         }
     }

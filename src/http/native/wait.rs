@@ -22,6 +22,7 @@ use super::Api;
 use super::answer::{Done, with};
 use crate::dialect::Dialect;
 use crate::http::call::Call;
+use crate::http::objects::Lane;
 use crate::scaling::native::view::{ClusterState, Problem, ScaleResult};
 use crate::scaling::{Code, Fault};
 
@@ -63,7 +64,7 @@ impl Waiting {
     /// Looks again; a fault where there is nothing to wait for any more.
     async fn look(&mut self, api: &Api) -> Result<(), Fault> {
         let Self { dialect, state, .. } = self;
-        let found = api.clusters.get(*dialect, &state.namespace, &state.name).await;
+        let found = api.clusters.get(*dialect, &state.namespace, &state.name, Lane::Reads).await;
         let object = match found {
             Ok(object) => object,
             // A moment without an answer is no reason to give up.

@@ -19,7 +19,7 @@ use super::identity::{Deed, Somebody};
 use super::wait::Waiting;
 use crate::dialect::Dialect;
 use crate::http::call::{self, Call, peer, to_the_end, values};
-use crate::http::objects::Attempts;
+use crate::http::objects::{Attempts, Lane};
 use crate::http::tell::Told;
 use crate::scaling::fault::Cause;
 use crate::scaling::native::change::{Given, Planned, plan};
@@ -121,10 +121,10 @@ impl Asked {
     }
 
     /// The cluster of the name.
-    async fn find(&self, allowed: &[Dialect]) -> Result<Found, Fault> {
+    async fn find(&self, allowed: &[Dialect], lane: Lane) -> Result<Found, Fault> {
         let mut found: Option<Found> = None;
         for dialect in allowed {
-            let object = self.api.clusters.get(*dialect, &self.namespace, &self.name).await?;
+            let object = self.api.clusters.get(*dialect, &self.namespace, &self.name, lane).await?;
             match (object, &found) {
                 (Some(object), None) => found = Some((*dialect, object)),
                 (Some(_), Some(_)) => {
@@ -175,7 +175,7 @@ impl Asked {
 
     async fn get(self, streams: bool) -> Result<Done, Fault> {
         let allowed = self.allowed("get").await?;
-        let (dialect, object) = self.find(&allowed).await?;
+        let (dialect, object) = self.find(&allowed, Lane::Reads).await?;
         let state = self.state(dialect, &object).await?;
         match self.query.wait {
             None => ok(&state),
@@ -209,14 +209,12 @@ impl Asked {
         key: Option<Key>,
         streams: bool,
     ) -> Result<Done, Fault> {
-        let (dialect, _) = self.find(&allowed).await?;
-        let turn =
-            self.api.turns.wait(&format!("{dialect:?} {}/{}", self.namespace, self.name)).await;
+        let turn = self.api.turns.wait(&format!("{}/{}", self.namespace, self.name)).await;
         let writes = self.api.writes.clone();
         let asked = self.clone();
-        let (planned, warnings, object) = to_the_end(&writes, async move {
+        let (planned, warnings, (dialect, object)) = to_the_end(&writes, async move {
             let _turn = turn;
-            asked.write(dialect, &wanted, key.as_ref()).await
+            asked.write(&allowed, &wanted, key.as_ref()).await
         })
         .await?;
         let state = self.state(dialect, &object).await?;
@@ -243,16 +241,16 @@ impl Asked {
     /// as it stands then.
     async fn write(
         &self,
-        dialect: Dialect,
+        allowed: &[Dialect],
         wanted: &Wanted,
         key: Option<&Key>,
-    ) -> Result<(Planned, Vec<Cause>, Value), Fault> {
+    ) -> Result<(Planned, Vec<Cause>, Found), Fault> {
         let mut attempts = Attempts::default();
         loop {
-            let (_, before) = self.find(&[dialect]).await?;
+            let (dialect, before) = self.find(allowed, Lane::Changes).await?;
             let (planned, warnings) = self.plan(dialect, &before, wanted, key).await?;
             if planned.operations.is_empty() {
-                return Ok((planned, warnings, before));
+                return Ok((planned, warnings, (dialect, before)));
             }
             attempts.begin(&planned.operations)?;
             let place = (self.namespace.as_str(), self.name.as_str());
@@ -266,7 +264,7 @@ impl Asked {
                         if !dry_run {
                             self.tell(&after, &planned, true);
                         }
-                        return Ok((planned, warnings, after));
+                        return Ok((planned, warnings, (dialect, after)));
                     }
                 }
                 Err(fault) => {
