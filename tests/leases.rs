@@ -20,6 +20,8 @@ mod proxy;
 #[allow(dead_code, reason = "each test binary uses the part it needs")]
 mod space;
 
+#[path = "leases/asking.rs"]
+mod asking;
 #[path = "leases/holding.rs"]
 mod holding;
 #[path = "leases/refusing.rs"]

@@ -83,7 +83,7 @@ pub struct Api {
     clusters: Clusters,
     looks: Looks,
     teller: Teller,
-    turns: Turns,
+    turns: Turns<work::Found>,
     readiness: Arc<Readiness>,
     counts: Arc<Counts>,
     waiters: Arc<Semaphore>,

@@ -58,13 +58,23 @@ pub fn resource(dialect: Dialect) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
-/// Writers of one cluster go one after the other; those of other replicas meet the tests of the patch.
-#[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+/// The turn of one writer: what the writer before left, where one has just written. A change that is
+/// planned from it saves a read; its tests see whether it still stands.
+pub(super) type Turn<T> = tokio::sync::OwnedMutexGuard<Option<T>>;
 
-impl Turns {
-    /// Waits until nobody else writes what is called so.
-    pub(super) async fn wait(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
+/// Writers of one cluster go one after the other; those of other replicas meet the tests of the patch.
+pub(super) struct Turns<T>(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<T>>>>>);
+
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Turns<T> {
+    /// Waits until nobody else writes what is called so. What is left is forgotten as soon as nobody
+    /// waits for it.
+    pub(super) async fn wait(&self, name: &str) -> Turn<T> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);

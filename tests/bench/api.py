@@ -22,19 +22,20 @@ import time
 
 from admission import Plane, resident
 from controller import Api
-from domino import Domino, counts
+from domino import Domino
+from native import Native
 
-TARGETS = {"domino": Domino}
+TARGETS = {"domino": Domino, "native": Native}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Versions:
     """Every version of the target's clusters: its number, whose it is, minimum, replicas and maximum."""
 
-    def __init__(self, told, collection):
-        self.told, self.collection, self.seen = told, collection, {}
+    def __init__(self, told, target):
+        self.told, self.collection, self.counts, self.seen = told, target.collection, target.counts, {}
         self.broken = None
-        listed = json.loads(Api(told).call("GET", collection))
+        listed = json.loads(Api(told).call("GET", self.collection))
         for item in listed["items"]:
             self.keep(item)
         self.since = listed["metadata"]["resourceVersion"]
@@ -42,7 +43,7 @@ class Versions:
 
     def keep(self, item):
         metadata = item["metadata"]
-        self.seen[metadata["resourceVersion"]] = (metadata["name"], counts(item["spec"]))
+        self.seen[metadata["resourceVersion"]] = (metadata["name"], self.counts(item["spec"]))
 
     def watch(self):
         """Goes on where the API server cut off a watcher that was too slow; a gap it would tell by an ERROR."""
@@ -79,7 +80,7 @@ class Bench:
         self.plane = Plane(target.crd)
         try:
             self.target = target(str(pathlib.Path(options.bin).resolve()), self.plane, work)
-            self.versions = Versions(self.plane.told, self.target.collection)
+            self.versions = Versions(self.plane.told, self.target)
         except BaseException:
             self.plane.stop()
             raise
@@ -151,7 +152,7 @@ class Bench:
         final = json.loads(Api(self.plane.told).call("GET", f"{self.target.collection}/{self.target.contended}"))
         accepted = {line["said"][0]: self.target.wanted(line["path"], line["body"]) for line in good}
         self.must("the object in the end is as an accepted call asked, the one of that version",
-                  accepted.get(final["metadata"]["resourceVersion"]) == counts(final["spec"]))
+                  accepted.get(final["metadata"]["resourceVersion"]) == self.target.counts(final["spec"]))
         figures["versions"] = sum(name == self.target.contended for name, _ in self.versions.seen.values())
         return figures
 

@@ -72,7 +72,7 @@ class Domino:
         url, authority = self.identities(binary)
         self.port = free_port()
         command = [binary, "api", "--domino-listen", f"127.0.0.1:{self.port}", "--ops-listen", "127.0.0.1:0"]
-        command += ["--kubeconfig", str(self.kubeconfig()), "--domino-url", url, "--domino-ca-file", authority]
+        command += ["--kubeconfig", str(write_kubeconfig(plane, self.work, "domino-field")), "--domino-url", url, "--domino-ca-file", authority]
         command += ["--scale-ceiling", str(CEILING), "--log-format", "json"]
         with open(self.work / "api.log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen([*command, "--shutdown-delay", "0s"], stderr=log)
@@ -93,22 +93,6 @@ class Domino:
         })
         if status != 201:
             raise RuntimeError(f"{name}: {status} {body[:300]}")
-
-    def kubeconfig(self):
-        told = self.plane.told
-        command = [told["kubectl"], "--kubeconfig", told["kubeconfig"], "create", "token", "raywarden-api"]
-        token = subprocess.check_output([*command, "-n", "domino-field"], text=True, timeout=60).strip()
-        cluster = {"server": told["server"], "certificate-authority": told["ca"]}
-        file = self.work / "kubeconfig"
-        file.write_text(json.dumps({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "bench", "cluster": cluster}],
-            "users": [{"name": "api", "user": {"token": token}}],
-            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "api"}}],
-            "current-context": "bench",
-        }), encoding="utf-8")
-        return file
 
     def identities(self, binary):
         folder = self.work / "domino"
@@ -146,15 +130,33 @@ class Domino:
         most = MOST if path.startswith(ROUTE) else min(replicas + 1, CEILING)
         return [replicas, replicas, most]
 
+    @staticmethod
+    def counts(spec):
+        """Minimum, replicas and maximum as they are stored."""
+        bounds = spec["autoscaling"]
+        return [bounds["minReplicas"], spec["worker"]["replicas"], bounds["maxReplicas"]]
+
     def close(self):
         self.process.terminate()
         self.process.wait(timeout=30)
 
 
-def counts(spec):
-    """Minimum, replicas and maximum as they are stored."""
-    bounds = spec["autoscaling"]
-    return [bounds["minReplicas"], spec["worker"]["replicas"], bounds["maxReplicas"]]
+def write_kubeconfig(plane, work, namespace):
+    """A kubeconfig of the API's own account."""
+    told = plane.told
+    command = [told["kubectl"], "--kubeconfig", told["kubeconfig"], "create", "token", "raywarden-api"]
+    token = subprocess.check_output([*command, "-n", namespace], text=True, timeout=60).strip()
+    cluster = {"server": told["server"], "certificate-authority": told["ca"]}
+    file = work / "kubeconfig"
+    file.write_text(json.dumps({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "bench", "cluster": cluster}],
+        "users": [{"name": "api", "user": {"token": token}}],
+        "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "api"}}],
+        "current-context": "bench",
+    }), encoding="utf-8")
+    return file
 
 
 def call(who, method, path, body="", at=None):

@@ -7,7 +7,7 @@ use kube::{Client, Error};
 use serde_json::Value;
 
 use crate::dialect::Dialect;
-use crate::http::objects::{self, Lane, Lanes, Turns, Written, json, outage, patient};
+use crate::http::objects::{self, Lane, Lanes, Turn, Turns, Written, json, outage, patient};
 use crate::http::ops::Finding;
 use crate::scaling::principal::OWNER;
 use crate::scaling::route::{MOST_ON_A_PAGE, Page};
@@ -18,7 +18,7 @@ pub(super) struct Clusters {
     objects: Api<DynamicObject>,
     sets: Api<StatefulSet>,
     pods: Api<Pod>,
-    turns: Turns,
+    turns: Turns<Value>,
     lanes: Lanes,
 }
 
@@ -38,7 +38,7 @@ impl Clusters {
     }
 
     /// Writers of one cluster go one after the other.
-    pub(super) async fn turn(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
+    pub(super) async fn turn(&self, name: &str) -> Turn<Value> {
         self.turns.wait(name).await
     }
 

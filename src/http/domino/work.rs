@@ -198,42 +198,53 @@ impl Caller {
         doing: Doing,
         plan: impl Fn(&Value) -> Result<Change, Fault> + Send + Sync + 'static,
     ) -> Result<Changed, Fault> {
-        let turn = self.api.clusters.turn(&name).await;
+        let mut turn = self.api.clusters.turn(&name).await;
         let writes = self.api.writes.clone();
         to_the_end(&writes, async move {
-            let _turn = turn;
             let planned = |object: &Value| {
                 let change = plan(object)?;
                 Ok((change.operations.clone(), change))
             };
             let words = |change: &Change| (in_words(change.from), in_words(change.to));
-            let (change, object) = self.write(&name, doing, planned, words).await?;
+            let (change, object) = self.write(&name, &mut turn, doing, planned, words).await?;
             Ok(Changed { change, object })
         })
         .await
     }
 
     /// Reads, checks the right, plans and patches until the patch meets the object that it was planned
-    /// from, and tells of it in `words`; the object as it stands then.
+    /// from, and tells of it in `words`; the object as it stands then. Nothing but a patch is decided from
+    /// what the writer before left.
     async fn write<T>(
         &self,
         name: &str,
+        turn: &mut Option<Value>,
         doing: Doing,
         plan: impl Fn(&Value) -> Result<(Vec<Value>, T), Fault>,
         words: impl Fn(&T) -> (String, String),
     ) -> Result<(T, Value), Fault> {
         let mut attempts = Attempts::default();
         loop {
-            let before = self.read(name, Lane::Changes).await?;
-            let (operations, planned) = plan(&before)?;
-            if operations.is_empty() {
-                return Ok((planned, before));
-            }
+            let left = turn.take().filter(|object| self.principal.may(object));
+            let is_fresh = left.is_none();
+            let before = match left {
+                Some(object) => object,
+                None => self.read(name, Lane::Changes).await?,
+            };
+            let (operations, planned) = match plan(&before) {
+                Ok((operations, planned)) if is_fresh && operations.is_empty() => {
+                    return Ok((planned, before));
+                }
+                Err(fault) if is_fresh => return Err(fault),
+                Ok(planned) if !planned.0.is_empty() => planned,
+                Ok(_) | Err(_) => continue,
+            };
             attempts.begin(&operations)?;
             match self.api.clusters.patch(name, &operations).await {
                 Ok(written) => {
                     if let Some(after) = attempts.end(operations, written).await {
                         self.tell(&after, doing, words(&planned), true);
+                        *turn = Some(after.clone());
                         return Ok((planned, after));
                     }
                 }
@@ -246,10 +257,9 @@ impl Caller {
     }
 
     async fn restart(self, name: String, tier: Option<Tier>) -> Result<Answer, Fault> {
-        let turn = self.api.clusters.turn(&name).await;
+        let mut turn = self.api.clusters.turn(&name).await;
         let writes = self.api.writes.clone();
         to_the_end(&writes, async move {
-            let _turn = turn;
             let now = clock::now();
             let head = self.api.clusters.head(&name, Lane::Changes).await?;
             let planned =
@@ -263,7 +273,7 @@ impl Caller {
                 (from, format!("a new Pod{}", tier.unwrap_or_default()))
             };
             let doing = Doing { what: "restart-head", reason: "RestartedHead" };
-            let (restart, _) = self.write(&name, doing, planned, words).await?;
+            let (restart, _) = self.write(&name, &mut turn, doing, planned, words).await?;
             let stands = head.as_ref().is_some_and(|it| it.uid == restart.uid && !it.terminating);
             if stands && !restart.by_rollout {
                 self.api.clusters.remove_head(&name, &restart.uid).await?;

@@ -150,7 +150,9 @@ impl Told {
             if self.waiting.is_over() {
                 return Some(self.end("joined"));
             }
-            if self.last.as_ref() != Some(&self.waiting.state) {
+            // A version alone is no progress.
+            let seen = self.last.as_ref().map(|last| (&last.groups, last.suspended));
+            if seen != Some((&self.waiting.state.groups, self.waiting.state.suspended)) {
                 self.last = Some(self.waiting.state.clone());
                 return Some((event("progress", &self.waiting.state), self));
             }

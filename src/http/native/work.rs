@@ -32,7 +32,7 @@ use crate::scaling::native::view::{ClusterList, ClusterState, ClusterSummary, Sc
 use crate::scaling::{Code, Fault};
 
 /// A cluster that was found: its kind, and the object.
-type Found = (Dialect, Value);
+pub(super) type Found = (Dialect, Value);
 
 /// Who asks, and for what.
 #[derive(Clone)]
@@ -209,12 +209,12 @@ impl Asked {
         key: Option<Key>,
         streams: bool,
     ) -> Result<Done, Fault> {
-        let turn = self.api.turns.wait(&format!("{}/{}", self.namespace, self.name)).await;
+        let called = format!("{allowed:?} {}/{}", self.namespace, self.name);
+        let mut turn = self.api.turns.wait(&called).await;
         let writes = self.api.writes.clone();
         let asked = self.clone();
         let (planned, warnings, (dialect, object)) = to_the_end(&writes, async move {
-            let _turn = turn;
-            asked.write(&allowed, &wanted, key.as_ref()).await
+            asked.write(&allowed, &mut turn, &wanted, key.as_ref()).await
         })
         .await?;
         let state = self.state(dialect, &object).await?;
@@ -238,20 +238,30 @@ impl Asked {
     }
 
     /// Plans, judges and patches until the patch meets the object that it was planned from; the object
-    /// as it stands then.
+    /// as it stands then. Nothing but a patch is decided from what the writer before left.
     async fn write(
         &self,
         allowed: &[Dialect],
+        turn: &mut Option<Found>,
         wanted: &Wanted,
         key: Option<&Key>,
     ) -> Result<(Planned, Vec<Cause>, Found), Fault> {
         let mut attempts = Attempts::default();
         loop {
-            let (dialect, before) = self.find(allowed, Lane::Changes).await?;
-            let (planned, warnings) = self.plan(dialect, &before, wanted, key).await?;
-            if planned.operations.is_empty() {
-                return Ok((planned, warnings, (dialect, before)));
-            }
+            let left = turn.take();
+            let is_fresh = left.is_none();
+            let (dialect, before) = match left {
+                Some(found) => found,
+                None => self.find(allowed, Lane::Changes).await?,
+            };
+            let (planned, warnings) = match self.plan(dialect, &before, wanted, key).await {
+                Ok((planned, warnings)) if is_fresh && planned.operations.is_empty() => {
+                    return Ok((planned, warnings, (dialect, before)));
+                }
+                Err(fault) if is_fresh => return Err(fault),
+                Ok(planned) if !planned.0.operations.is_empty() => planned,
+                Ok(_) | Err(_) => continue,
+            };
             attempts.begin(&planned.operations)?;
             let place = (self.namespace.as_str(), self.name.as_str());
             let dry_run = self.query.dry_run;
@@ -263,6 +273,7 @@ impl Asked {
                     if let Some(after) = attempts.end(operations, written).await {
                         if !dry_run {
                             self.tell(&after, &planned, true);
+                            *turn = Some((dialect, after.clone()));
                         }
                         return Ok((planned, warnings, (dialect, after)));
                     }

@@ -30,6 +30,8 @@ pub struct ClusterState {
     pub name: String,
     /// Its UID; another one means another cluster of the same name.
     pub uid: String,
+    /// The version of the object that this tells of.
+    pub resource_version: String,
     /// Ray's autoscaler is on and decides the counts.
     pub autoscaling: bool,
     /// It is suspended and has no Pods.
@@ -196,6 +198,7 @@ impl ClusterState {
             namespace: text(view.metadata, "namespace").unwrap_or("").to_owned(),
             name: view.name.to_owned(),
             uid: uid.to_owned(),
+            resource_version: at(object, "/metadata/resourceVersion").to_owned(),
             autoscaling: view.autoscaling,
             suspended: is_suspended(view.spec),
             parent,
