@@ -11,8 +11,8 @@
 
 mod support;
 
-#[path = "native/head.rs"]
-mod head;
+#[path = "native/pods.rs"]
+mod pods;
 #[path = "native/world.rs"]
 mod world;
 

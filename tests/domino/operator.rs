@@ -109,7 +109,9 @@ fn set(object: &Value, node: &str, wanted: i64) -> Value {
                      "spec": {"containers": [{"name": "ray", "image": "ray"}]}},
     });
     if WORLD.find("statefulsets", &name).is_none() {
-        let metadata = json!({"name": name, "namespace": NAMESPACE});
+        let owner = json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "name": cluster,
+                           "uid": object["metadata"]["uid"], "controller": true});
+        let metadata = json!({"name": name, "namespace": NAMESPACE, "ownerReferences": [owner]});
         let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec});
         return WORLD.create("statefulsets", &set);
     }

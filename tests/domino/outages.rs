@@ -111,7 +111,7 @@ fn d35_readiness_follows_the_api_server_and_health_does_not() {
 
 #[test]
 fn reads_that_hang_are_few_at_one_time_and_hold_up_no_change() {
-    let (proxy, api) = WORLD.proxied(&["--rate", "0"]);
+    let (proxy, api) = WORLD.proxied(&["--rate", "0", "--request-deadline", "60s"]);
     WORLD.cluster("ray-crowd", ADA);
     let reads = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&reads);
@@ -119,17 +119,17 @@ fn reads_that_hang_are_few_at_one_time_and_hold_up_no_change() {
         // The readiness probe waits for nobody's turn.
         let hangs = call.path.ends_with("/rayclusters") && !call.query.contains("limit=1");
         counted.fetch_add(usize::from(hangs), Ordering::Relaxed);
-        if hangs { Fate::After(Duration::from_secs(3)) } else { Fate::Pass }
+        if hangs { Fate::After(Duration::from_secs(12)) } else { Fate::Pass }
     });
     let crowd = api.read_together("ada", "/raycluster/list?limit=2", 64);
     wait_until(SOON, "a crowd", || (reads.load(Ordering::Relaxed) >= 32).then_some(()));
-    let begun = Instant::now();
     assert_eq!(counts(&api.scale("ada", "ray-crowd", 5).ok()), (5, 5, 6));
     let at_once = reads.load(Ordering::Relaxed);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert_eq!(at_once, 32, "the others wait for their turn");
+    assert_eq!(at_once, 32, "the others wait for their turn, and none has ended yet");
     let statuses = RUNTIME.block_on(crowd).expect("the calls end");
-    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    // Whose turn came too late is told so.
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&200), "{statuses:?}");
 }
 
 #[test]

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::identity::{ADA, EVE};
 use super::old::{self, mended};
-use super::world::{WORLD, manifest};
+use super::operator::nodes;
+use super::support::head::Head;
+use super::support::wait::wait_until;
+use super::world::{SOON, WORLD, manifest};
 
 fn names(list: &Value, key: &str) -> Vec<String> {
     let clusters = list[key].as_array().expect("a list");
@@ -68,6 +71,46 @@ fn d35_a_long_list_comes_in_pages() {
     }
     let forged = WORLD.api.get("eve", "/raycluster/list?limit=2&continue=forged");
     assert_eq!(forged.status, 400, "{forged:?}");
+}
+
+/// Nothing of today's service tells whether workers have joined Ray.
+#[test]
+fn d38_reads_and_scales_say_how_many_workers_have_joined_and_which_have_not() {
+    let object = WORLD.cluster("ray-joined", ADA);
+    let whole = WORLD.api.get("ada", "/raycluster/ray-joined");
+    assert_eq!(whole.ok()["workers"]["unknown"], "no head Pod runs");
+    // The dashboards of Domino's heads are at Ray's usual port.
+    let head = Head::at("127.9.8.1:8265");
+    nodes(&object, "head", 1);
+    nodes(&object, "worker", 5);
+    place("ray-joined-ray-head-0", "127.9.8.1");
+    for ordinal in 0..5 {
+        place(&format!("ray-joined-ray-worker-{ordinal}"), &format!("127.9.8.1{ordinal}"));
+    }
+    let scaled = || WORLD.api.scale("ada", "ray-joined", 5).ok()["workers"].clone();
+    let none =
+        wait_until(SOON, "the head is asked", || Some(scaled()).filter(|it| it["joined"] == 0));
+    assert_eq!((&none["desired"], &none["ready"]), (&json!(5), &json!(5)), "{none}");
+    for ordinal in 0..3 {
+        head.joins(&format!("127.9.8.1{ordinal}"));
+    }
+    let three = wait_until(SOON, "three have joined", || {
+        let shown = WORLD.api.get("ada", "/ddl_cluster_scaler/cluster/rayclusters/ray-joined").ok();
+        Some(shown["workers"].clone()).filter(|it| it["joined"] == 3)
+    });
+    let missing = ["ray-joined-ray-worker-3", "ray-joined-ray-worker-4"];
+    assert_eq!(three["notJoined"], json!(missing), "{three}");
+    for ordinal in 3..5 {
+        head.joins(&format!("127.9.8.1{ordinal}"));
+    }
+    wait_until(SOON, "all have joined", || Some(scaled()).filter(|it| it["allJoined"] == true));
+    let later = WORLD.api.patch("ada", "ray-joined", &json!({"replicas": 5})).ok();
+    assert_eq!(later["object"]["workers"]["joined"], 5, "{later}");
+}
+
+fn place(pod: &str, ip: &str) {
+    let status = json!({"status": {"podIP": ip, "podIPs": [{"ip": ip}]}});
+    WORLD.merge("pods", pod, "/status", &status);
 }
 
 #[test]

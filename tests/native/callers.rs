@@ -1,8 +1,14 @@
 //! Who may what, and what goes where.
 
+use std::process::Command;
+
 use serde_json::json;
 
-use super::support::wait::wait_until;
+use super::support::process::Process;
+use super::support::request::Request;
+use super::support::run::run;
+use super::support::wait::{free_port, wait_until};
+use super::support::webhook::raywarden;
 use super::world::{SOON, Space, WORLD, code, token};
 
 #[test]
@@ -113,4 +119,39 @@ fn a_change_is_a_line_of_the_audit_log_and_an_event() {
     assert_eq!(event["regarding"]["name"], "demo");
     let note = event["note"].as_str().unwrap_or("");
     assert!(note.contains("people:ada scale: small 1 to small 4, request req-told-1"), "{note}");
+}
+
+#[test]
+fn tokens_are_taken_over_tls_and_not_in_clear() {
+    let space = Space::new("encrypted");
+    space.cluster("demo");
+    let folder = WORLD.plane.dir().join("api-tls");
+    let port = free_port();
+    let mut command = raywarden();
+    command.args([
+        "api",
+        "--api-listen",
+        &format!("127.0.0.1:{port}"),
+        "--ops-listen",
+        "127.0.0.1:0",
+    ]);
+    command.arg("--kubeconfig").arg(&WORLD.kubeconfig).env_remove("KUBERNETES_SERVICE_HOST");
+    let refused = run(clone(&command), "", SOON);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("tokens are not taken in clear"), "{refused:?}");
+
+    command.arg("--dev-cert-dir").arg(&folder).args(["--shutdown-delay", "0s"]);
+    let _api = Process::start(command);
+    let url = format!("https://127.0.0.1:{port}{}", space.path("/demo"));
+    let state = wait_until(SOON, "an answer", || {
+        let request = Request::new("GET", &url).trusting(&folder.join("ca.crt")).token(&space.ada);
+        request.try_send().ok().filter(|answer| answer.status == 200)
+    });
+    assert_eq!(state.json()["name"], "demo");
+}
+
+fn clone(command: &Command) -> Command {
+    let mut copy = Command::new(command.get_program());
+    copy.args(command.get_args()).env_remove("KUBERNETES_SERVICE_HOST");
+    copy
 }

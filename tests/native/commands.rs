@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::head::Head;
+use super::support::head::Head;
 use super::support::run::{Ran, run};
 use super::support::webhook::raywarden;
 use super::world::{SOON, Space, WORLD};

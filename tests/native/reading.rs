@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::head::Head;
+use super::support::head::Head;
 use super::world::{Space, WORLD, code};
 
 #[test]

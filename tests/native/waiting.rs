@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::head::Head;
+use super::support::head::Head;
 use super::world::{Space, WORLD, code};
 
 /// A cluster of five workers at 127.9.N.1 to 5, none of which has joined.

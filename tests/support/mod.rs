@@ -12,6 +12,7 @@ pub(crate) mod account;
 pub(crate) mod control_plane;
 pub(crate) mod controller;
 pub(crate) mod golden;
+pub(crate) mod head;
 pub(crate) mod plain;
 pub(crate) mod process;
 pub(crate) mod ray;

@@ -8,8 +8,6 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::world::{Space, WORLD};
-
 /// A head whose dashboard answers on loopback for as long as the test process lives.
 pub(crate) struct Head {
     pub(crate) port: u16,
@@ -17,8 +15,14 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// On any port of the usual address.
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::at("127.0.0.1:0")
+    }
+
+    /// At this address of loopback.
+    pub(crate) fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let joined = Arc::new(Mutex::new(BTreeSet::new()));
         let said = Arc::clone(&joined);
@@ -59,36 +63,4 @@ fn answer(request: &str, joined: &BTreeSet<String>) -> Value {
     };
     let nodes: Vec<Value> = joined.iter().map(node).collect();
     json!({"result": true, "data": {"result": {"result": nodes, "total": nodes.len()}}})
-}
-
-impl Space {
-    /// A Pod of a cluster that runs and is ready at this address.
-    #[track_caller]
-    pub(crate) fn pod(&self, cluster: &Value, name: &str, group: &str, ip: &str) {
-        let node_type = if group == "headgroup" { "head" } else { "worker" };
-        let owner = json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "controller": true,
-            "name": cluster["metadata"]["name"], "uid": cluster["metadata"]["uid"]});
-        let labels = json!({"ray.io/cluster": cluster["metadata"]["name"],
-            "ray.io/node-type": node_type, "ray.io/group": group});
-        self.placed(name, &labels, &owner, ip);
-    }
-
-    #[track_caller]
-    pub(crate) fn placed(&self, name: &str, labels: &Value, owner: &Value, ip: &str) {
-        self.create(
-            "pods",
-            &json!({"apiVersion": "v1", "kind": "Pod",
-                "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
-                "spec": {"automountServiceAccountToken": false,
-                         "containers": [{"name": "ray", "image": "rayproject/ray:2.60.0"}]}}),
-        );
-        let status = json!({"status": {
-            "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}],
-            "conditions": [{"type": "Ready", "status": "True",
-                            "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-        }});
-        let path = format!("/api/v1/namespaces/{}/pods/{name}/status", self.name);
-        let kind = "application/strategic-merge-patch+json";
-        WORLD.plane.request("PATCH", &path).body(kind, &status).send().ok();
-    }
 }
