@@ -104,9 +104,10 @@ impl ClusterArgs {
         for dialect in self.dialects() {
             let api: Api<DynamicObject> =
                 Api::namespaced_with(client.clone(), &namespace, &resource(dialect));
-            match api.get_opt(&self.cluster).await {
-                Ok(None) => {}
-                Ok(Some(object)) => found.push((dialect, api, serde_json::to_value(object)?)),
+            match api.get(&self.cluster).await {
+                Ok(object) => found.push((dialect, api, serde_json::to_value(object)?)),
+                // In whatever words: where the group is not served they are no `Status`.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) if trouble::is_forbidden(&error) => refused = Some(error),
                 Err(error) => {
                     let doing = format!("get raycluster {namespace}/{}", self.cluster);
@@ -279,13 +280,13 @@ impl Drawn {
         let line = line(workers, wanted);
         if self.live {
             let bar = bar(workers, wanted);
+            let whole = format!("{} {bar} {line} {} s", self.name, so_far.as_secs());
+            // A line that wraps could not be drawn over.
+            let columns =
+                terminal_size::terminal_size_of(stderr()).map_or(80, |(width, _)| width.0);
+            let fits: String = whole.chars().take(usize::from(columns).saturating_sub(1)).collect();
             // Where stderr is closed there is nobody to tell.
-            let _ = write!(
-                stderr().lock(),
-                "\r\x1b[K{} {bar} {line} {} s",
-                self.name,
-                so_far.as_secs()
-            );
+            let _ = write!(stderr().lock(), "\r\x1b[K{fits}");
         } else if self.last != line {
             output::note(&format!("{}: {line}", self.name));
         }

@@ -159,15 +159,18 @@ impl Attempts {
     }
 }
 
-/// One cluster, if there is one.
+/// One cluster, if there is one; none of a kind that is not served.
 pub(super) async fn get(
     api: &Api<DynamicObject>,
     name: &str,
     (lanes, lane): (&Lanes, Lane),
 ) -> Result<Option<Value>, Fault> {
-    let found = lanes.patient(lane, api.get_opt(name)).await;
-    let found = found.map_err(|error| outage("get", &error))?;
-    Ok(found.map(|object| json(&object)))
+    match lanes.patient(lane, api.get(name)).await {
+        Ok(object) => Ok(Some(json(&object))),
+        // In whatever words: where the group is not served they are no `Status`.
+        Err(Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(outage("get", &error)),
+    }
 }
 
 /// Patches a cluster.

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::support::control_plane::{ControlPlane, Options};
 use super::support::head::Head;
-use super::world::{Space, WORLD, code};
+use super::support::run::run;
+use super::support::webhook::raywarden;
+use super::world::{Api, SOON, Space, WORLD, code};
 
 #[test]
 fn a_cluster_is_told_with_its_bounds_and_workers() {
@@ -127,4 +130,36 @@ fn what_is_open_is_open_and_says_no_more_than_it_must() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let answer = WORLD.api.raw("DELETE", "/openapi.json", &[], "");
     assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
+}
+
+#[test]
+fn where_dominos_kind_is_not_served_there_are_only_the_others() {
+    let plane =
+        ControlPlane::start(Options { crd: Some("kuberay".to_owned()), ..Options::default() });
+    plane.kubectl(&["create", "serviceaccount", "ada"]).ok();
+    let bind = ["create", "clusterrolebinding", "ada", "--clusterrole=cluster-admin"];
+    plane.kubectl(&[&bind[..], &["--serviceaccount=default:ada"]].concat()).ok();
+    let token = plane.kubectl(&["create", "token", "ada", "--audience", "raywarden"]).ok();
+    let manifest = Space { name: "default".to_owned(), ada: String::new() }.manifest("demo");
+    plane.apply_yaml(&manifest.to_string());
+    let api = Api::start(plane.kubeconfig("admin"), &[]);
+    let send = |method: &str, rest: &str, body: &str| {
+        let path = format!("/api/v1/namespaces/default/rayclusters{rest}");
+        api.send(token.trim(), method, &path, &[], body)
+    };
+    assert_eq!(send("GET", "/demo", "").ok()["name"], "demo");
+    assert_eq!(send("GET", "", "").ok()["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(send("PATCH", "/demo/scale", r#"{"group":"small","replicas":2}"#).ok()["to"], 2);
+    assert_eq!(code(&send("GET", "/other", "")), (404, "not-found".to_owned()));
+    let mut command = raywarden();
+    command.args(["scale", "demo", "-g", "small", "-r", "3"]);
+    command.arg("--kubeconfig").arg(plane.kubeconfig("admin"));
+    command.env_remove("KUBERNETES_SERVICE_HOST");
+    let ran = run(command, "", SOON);
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    let mut command = raywarden();
+    command.args(["wait", "other"]).arg("--kubeconfig").arg(plane.kubeconfig("admin"));
+    command.env_remove("KUBERNETES_SERVICE_HOST");
+    let ran = run(command, "", SOON);
+    assert!(ran.stderr.contains("there is no RayCluster other in namespace default"), "{ran:?}");
 }
