@@ -173,7 +173,9 @@ fn job(subject: &Subject<'_>, terms: &Terms) -> Value {
     set(&mut pod, "containers", json!([container]));
     // In a deletion in the foreground the collector deletes whatever blocks its owner; the Job must not.
     let mut owners = owners(name, subject.uid);
-    set(&mut owners[0], "blockOwnerDeletion", json!(false));
+    if let Some(owner) = owners.get_mut(0) {
+        set(owner, "blockOwnerDeletion", json!(false));
+    }
     let annotations = json!({FT_NAMESPACE: head.pointer("/metadata/annotations/ray.io~1external-storage-namespace")});
     json!({
         "apiVersion": "batch/v1",
