@@ -6,5 +6,5 @@ tests/tools/schema.py
 cargo build --quiet
 target/debug/raywarden generate crd >deploy/crd/raycluster.yaml
 target/debug/raywarden generate crd rayclusterreport >deploy/crd/rayclusterreport.yaml
-target/debug/raywarden generate manifests --out deploy
+target/debug/raywarden generate manifests --out deploy/webhook
 git status --short -- src/schema deploy
