@@ -26,6 +26,7 @@ use support::webhook::raywarden;
 const SOON: Duration = Duration::from_secs(30);
 const A_WHILE: Duration = Duration::from_secs(4);
 const HOME: &str = "raywarden-system";
+const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
 const KINDS: [&str; 2] = ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"];
 const BAD: &str = "{apiVersion: ray.io/v1, kind: RayCluster, metadata: {name: probe, namespace: default}, \
                    spec: {headGroupSpec: {template: {spec: {containers: []}}}}}";
@@ -40,8 +41,7 @@ impl Installed {
     fn new() -> Self {
         let plane =
             ControlPlane::start(Options { crd: Some("kuberay".to_owned()), ..Options::default() });
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
-        plane.kubectl(&["apply", "-k", folder]).ok();
+        plane.kubectl(&["apply", "-k", DEPLOY]).ok();
         let token = plane.kubectl(&["create", "token", "raywarden", "-n", HOME]).ok();
         let kubeconfig = plane.write_kubeconfig("raywarden", token.trim());
         Self { plane, kubeconfig }
@@ -235,4 +235,23 @@ fn a_registration_whose_authority_somebody_else_keeps_is_left_alone() {
     let (_, file) = at.authority();
     replica.wait_says(&file, "is left alone");
     untouched("beside cert-manager");
+}
+
+#[test]
+fn a_second_apply_takes_nothing_back_and_the_standalone_overlay_names_the_node_manager() {
+    let at = Installed::new();
+    let port = free_port();
+    let mut replica = Replica::start(&at, "one", port, port, &[]);
+    let (authority, file) = at.authority();
+    replica.wait_ready(&file);
+    wait_until(SOON, "the registration is filled", || at.is_filled(&authority).then_some(()));
+
+    let standalone = format!("{DEPLOY}/standalone");
+    at.plane.kubectl(&["apply", "-k", &standalone]).ok();
+    assert!(at.is_filled(&authority));
+    let deployment = at.plane.get_json(&["deployment", "raywarden", "-n", HOME]);
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let manager = json!({"name": "RAYWARDEN_NODE_MANAGER", "value": "raywarden"});
+    assert!(container["env"].as_array().expect("a list").contains(&manager), "{container}");
 }
