@@ -2,8 +2,8 @@
 # The suites on a real node: brings it up, installs raywarden, runs, and takes all down whatever came
 # of it. Every suite prints one line per test; the last line counts.
 #
-#   e2e.sh          the walkthrough
-#   e2e.sh full     and KubeRay's own suites, against raywarden and beside its operator
+#   e2e.sh          the walkthrough, with raywarden as node manager and beside KubeRay's operator
+#   e2e.sh full     and KubeRay's own suite of the autoscaler, under both
 #
 # KEEP_LOGS   where logs go when something failed (default: target/e2e)
 # shellcheck source=tests/node/lib.sh
@@ -57,17 +57,23 @@ suite() {
   failed=$((failed + ${last%% failed*}))
 }
 
+# walk MANAGER
 walk() {
   local sample
   sample=$("$root/tests/tools/build.sh" --print 2>/dev/null | sed -n 's/^KUBERAY_DIR=//p')/config/samples/ray-cluster.autoscaler.yaml
-  "$here/walkthrough.py" --kubectl "$run/kubectl" --manifest "$sample" --image "$ray_image"
+  "$here/walkthrough.py" --kubectl "$run/kubectl" --manifest "$sample" --image "$ray_image" --node-manager "$1"
 }
 
+full=''
+[ "${1:-}" != full ] || full=redis
 # Whatever an earlier run left, then a node of our own.
 "$here/down.sh" 8>&-
-"$here/up.sh" 8>&-
+"$here/up.sh" $full 8>&-
 "$here/install.sh" standalone
-suite "the walkthrough, node manager raywarden" walk
-if [ "${1:-}" = full ]; then
-  suite "KubeRay's e2eautoscaler, node manager raywarden" "$here/kuberay.sh" test e2eautoscaler
-fi
+suite "the walkthrough, node manager raywarden" walk raywarden
+[ -z "$full" ] || suite "KubeRay's e2eautoscaler, node manager raywarden" "$here/kuberay.sh" test e2eautoscaler
+# On the same node a KubeRay operator starts: raywarden gives way by itself.
+"$here/kuberay.sh" up 8>&-
+"$here/install.sh" auto
+suite "the walkthrough beside KubeRay, node manager auto" walk kuberay
+[ -z "$full" ] || suite "KubeRay's e2eautoscaler beside KubeRay, node manager auto" "$here/kuberay.sh" test e2eautoscaler

@@ -5,7 +5,7 @@
 #   install.sh standalone|auto
 #
 # standalone  with raywarden's RayCluster CRD, unless one is there, and --node-manager raywarden
-# auto        as it comes
+# auto        as it comes, beside whoever is there
 # shellcheck source=tests/node/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 kubectl=$run/kubectl

@@ -74,8 +74,7 @@ make_certificates() {
   signed scheduler /CN=system:kube-scheduler
   signed proxy /CN=system:kube-proxy
   signed dns /CN=dns
-  signed kuberay /CN=kuberay-operator "DNS:localhost,IP:127.0.0.1"
-  for who in admin manager scheduler proxy kubelet dns kuberay; do known "$who"; done
+  for who in admin manager scheduler proxy kubelet dns; do known "$who"; done
 }
 
 start_control_plane() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The walkthrough of KubeRay's autoscaler on a real node, with raywarden in KubeRay's place.
+"""The walkthrough of KubeRay's autoscaler on a real node, with raywarden in KubeRay's place or beside it.
 
 The manifest is KubeRay's sample and the snippet the one of its page, verbatim but for the image, which
 is built here. One line per step with its time; the last line counts. Expects a node of up.sh with
@@ -16,7 +16,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
 CLUSTER = "raycluster-autoscaler"
-OWN = f"raywarden-{CLUSTER}"
+# What account, Role and RoleBinding are called under each node manager.
+IDENTITY = {"raywarden": f"raywarden-{CLUSTER}", "kuberay": CLUSTER}
 NAMESPACE = "default"
 GROUP_SIZE = 4
 # Two rounds of the autoscaler.
@@ -33,9 +34,10 @@ class Failed(Exception):
 class Walk:
     """Steps in order, each with its time; after one that failed there is no next."""
 
-    def __init__(self, kubectl: str, manifest: str) -> None:
+    def __init__(self, kubectl: str, manifest: str, manager: str) -> None:
         self.kubectl_file = kubectl
         self.manifest = manifest
+        self.manager = manager
         self.began = time.monotonic()
         self.passed = 0
 
@@ -114,12 +116,28 @@ def head_is_ready(walk: Walk, limit: float) -> str:
 
 
 def identity_is_there(walk: Walk, _limit: float) -> str:
+    name = IDENTITY[walk.manager]
     for kind in ("serviceaccount", "role", "rolebinding"):
-        walk.get(kind, OWN)
+        walk.get(kind, name)
     account = walk.pods("head")[0]["spec"]["serviceAccountName"]
-    if account != OWN:
+    if account != name:
         raise Failed(f"the head runs as {account}")
-    return f"account, Role and RoleBinding {OWN}, and the head runs as it"
+    return f"account, Role and RoleBinding {name}, and the head runs as it"
+
+
+def sidecar_is_one(walk: Walk, _limit: float) -> str:
+    """Where the sidecar stands: in the stored template, or with KubeRay in the Pod alone."""
+    pod = walk.pods("head")[0]
+    made_by = pod["metadata"]["labels"]["app.kubernetes.io/created-by"]
+    template = walk.get("raycluster", CLUSTER)["spec"]["headGroupSpec"]["template"]["spec"]
+    stored = [container["name"] for container in template["containers"]]
+    wanted = ["ray-head", "autoscaler"] if walk.manager == "raywarden" else ["ray-head"]
+    account = template.get("serviceAccountName")
+    named = IDENTITY["raywarden"] if walk.manager == "raywarden" else None
+    running = [container["name"] for container in pod["spec"]["containers"]]
+    if running != ["ray-head", "autoscaler"] or stored != wanted or account != named:
+        raise Failed(f"Pod {running}, template {stored}, account {account}")
+    return f"Pod {running}, made by {made_by}; stored template {stored}, account {account}"
 
 
 def autoscaler_is_well(walk: Walk, limit: float) -> str:
@@ -202,6 +220,7 @@ def take(walk: Walk) -> None:
     step("kubectl apply", 30, apply)
     step("the head's Pod is 2/2", 120, lambda limit: head_is_ready(walk, limit))
     step("the autoscaler's identity", 10, lambda limit: identity_is_there(walk, limit))
+    step("the autoscaler's container", 10, lambda limit: sidecar_is_one(walk, limit))
     step("the autoscaler's log", 60, lambda limit: autoscaler_is_well(walk, limit))
     step("request_resources(num_cpus=4)", 60, ask(snippet, "said in the head's container"))
     step("four workers join Ray", 120, lambda limit: workers_are(walk, GROUP_SIZE, limit))
@@ -219,13 +238,14 @@ def main() -> int:
     parser.add_argument("--kubectl", required=True)
     parser.add_argument("--manifest", required=True, type=Path, help="KubeRay's sample")
     parser.add_argument("--image", required=True, help="what stands for the sample's image of Ray")
+    parser.add_argument("--node-manager", choices=IDENTITY, default="raywarden", help="who makes the Pods")
     args = parser.parse_args()
     lines = args.manifest.read_text().splitlines(keepends=True)
     images = [line for line in lines if line.strip().startswith("image: rayproject/ray:")]
     if not images:
         parser.error("the sample names no image of Ray")
     manifest = "".join(line.split("image: ")[0] + f"image: {args.image}\n" if line in images else line for line in lines)
-    walk = Walk(args.kubectl, manifest)
+    walk = Walk(args.kubectl, manifest, args.node_manager)
     try:
         take(walk)
     except Failed:
