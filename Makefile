@@ -4,7 +4,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 
-.PHONY: e2e e2e-up e2e-down e2e-full image demo test lint fuzz generate golden bench bench-admission bench-cli bench-controller clean help
+.PHONY: e2e e2e-up e2e-down e2e-full image demo test lint fuzz generate golden bench bench-admission bench-cli bench-controller bench-node clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -64,6 +64,9 @@ bench-cli: ## start to answer, a thousand manifests, resident memory
 bench-controller: ## a thousand clusters at once on a real API server, then peace (13 minutes)
 	$(CARGO) build --release
 	tests/bench/controller.py --bin target/release/raywarden --out benches/controller.json
+
+bench-node: ## request_resources to joined on a real node, raywarden and KubeRay in turns (root, 15 minutes)
+	tests/node/e2e.sh race
 
 clean: ## what cargo built; the control plane's cache stays
 	$(CARGO) clean

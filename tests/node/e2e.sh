@@ -4,6 +4,7 @@
 #
 #   e2e.sh          the walkthrough, with raywarden as node manager and beside KubeRay's operator
 #   e2e.sh full     and KubeRay's own suite of the autoscaler, under both
+#   e2e.sh race     no suite: how long workers take to join, raywarden and KubeRay in turns
 #
 # KEEP_LOGS   where logs go when something failed (default: target/e2e)
 # shellcheck source=tests/node/lib.sh
@@ -57,11 +58,17 @@ suite() {
   failed=$((failed + ${last%% failed*}))
 }
 
+# sample: where KubeRay's sample of the walkthrough is
+sample() { echo "$("$root/tests/tools/build.sh" --print 2>/dev/null | sed -n 's/^KUBERAY_DIR=//p')/config/samples/ray-cluster.autoscaler.yaml"; }
+
 # walk MANAGER
 walk() {
-  local sample
-  sample=$("$root/tests/tools/build.sh" --print 2>/dev/null | sed -n 's/^KUBERAY_DIR=//p')/config/samples/ray-cluster.autoscaler.yaml
-  "$here/walkthrough.py" --kubectl "$run/kubectl" --manifest "$sample" --image "$ray_image" --node-manager "$1"
+  "$here/walkthrough.py" --kubectl "$run/kubectl" --manifest "$(sample)" --image "$ray_image" --node-manager "$1"
+}
+
+race() {
+  "$here/install.sh" auto 8>&-
+  "$here/race.py" --kubectl "$run/kubectl" --manifest "$(sample)" --image "$ray_image" --out "$root/benches/node.json" 8>&-
 }
 
 full=''
@@ -70,6 +77,10 @@ full=''
 "$here/down.sh" 8>&-
 "$here/up.sh" $full 8>&-
 "$here/install.sh" standalone
+if [ "${1:-}" = race ]; then
+  race
+  exit
+fi
 suite "the walkthrough, node manager raywarden" walk raywarden
 [ -z "$full" ] || suite "KubeRay's e2eautoscaler, node manager raywarden" "$here/kuberay.sh" test e2eautoscaler
 # On the same node a KubeRay operator starts: raywarden gives way by itself.

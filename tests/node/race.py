@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from walkthrough import CLUSTER, GROUP_SIZE, IDENTITY, NAMESPACE, TESTS, Failed, Walk, autoscaler_is_well, head_is_ready, until
+from walkthrough import CLUSTER, GROUP_SIZE, IDENTITY, NAMESPACE, TESTS, Failed, Walk, autoscaler_is_well, head_is_ready, until, with_image
 
 HERE = Path(__file__).resolve().parent
 SWITCH_SECONDS = 120
@@ -30,7 +30,8 @@ def switch(walk: Walk, manager: str) -> None:
 
     def probe() -> tuple:
         nonlocal seen
-        made = walk.kubectl("create", "--dry-run=server", "--output", "json", "--namespace", NAMESPACE, "--filename", "-", text=walk.manifest)
+        words = ["--dry-run=server", "--output", "json", "--namespace", NAMESPACE, "--filename", "-"]
+        made = walk.kubectl("create", *words, text=walk.manifest)
         cluster = json.JSONDecoder().raw_decode(made)[0]
         found = [item for item in cluster.get("items", [cluster]) if item["kind"] == "RayCluster"][0]
         containers = len(found["spec"]["headGroupSpec"]["template"]["spec"]["containers"])
@@ -74,11 +75,12 @@ def run(walk: Walk) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kubectl", required=True)
-    parser.add_argument("--manifest", required=True, type=Path, help="KubeRay's sample, with an image that the node has")
+    parser.add_argument("--manifest", required=True, type=Path, help="KubeRay's sample")
+    parser.add_argument("--image", required=True, help="what stands for the sample's image of Ray")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", required=True, type=Path)
     args = parser.parse_args()
-    walk = Walk(args.kubectl, args.manifest.read_text(), "raywarden")
+    walk = Walk(args.kubectl, with_image(args.manifest, args.image), "raywarden")
     times: dict = {manager: [] for manager in IDENTITY}
     gone(walk)
     for turn in range(args.rounds):
