@@ -82,6 +82,7 @@ if [ "${1:-}" = race ]; then
   exit
 fi
 suite "the walkthrough, node manager raywarden" walk raywarden
+suite "replicas come and go" "$here/rollout.py" --kubectl "$run/kubectl" --bad "$root/tests/demo/bad.yaml"
 [ -z "$full" ] || suite "KubeRay's e2eautoscaler, node manager raywarden" "$here/kuberay.sh" test e2eautoscaler
 # On the same node a KubeRay operator starts: raywarden gives way by itself.
 "$here/kuberay.sh" up 8>&-
