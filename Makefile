@@ -4,10 +4,10 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 
-.PHONY: demo test lint fuzz generate golden bench bench-admission bench-api bench-cli bench-controller clean help
+.PHONY: e2e e2e-up e2e-down e2e-full image demo test lint fuzz generate golden bench bench-admission bench-api bench-cli bench-controller bench-node clean help
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: ## the main job, visibly: review and audit offline, then a real API server and kubectl
 	@$(CARGO) build --quiet
@@ -17,6 +17,23 @@ test: ## all tests, the real API server and kubectl included
 	tests/tools/build.sh
 	tests/ray/venv.sh >/dev/null
 	$(CARGO) test
+
+e2e: ## the autoscaler walkthrough on a real Kubernetes node with real Ray (root, Linux)
+	tests/node/e2e.sh
+
+e2e-full: ## the same, and KubeRay's own suites
+	tests/node/e2e.sh full
+
+e2e-up: ## a real node with raywarden on it, to play with (root, Linux)
+	@tests/node/able.sh
+	tests/node/up.sh
+	tests/node/install.sh standalone
+
+e2e-down: ## take that node down; its caches stay
+	tests/node/down.sh
+
+image: ## the container image as an OCI archive, target/raywarden.tar
+	tests/tools/image.sh
 
 lint: ## formatting, clippy as configured, docs, one crypto provider
 	$(CARGO) fmt --check
@@ -51,6 +68,9 @@ bench-cli: ## start to answer, a thousand manifests, resident memory
 bench-controller: ## a thousand clusters at once on a real API server, then peace (13 minutes)
 	$(CARGO) build --release
 	tests/bench/controller.py --bin target/release/raywarden --out benches/controller.json
+
+bench-node: ## request_resources to joined on a real node, raywarden and KubeRay in turns (root, 15 minutes)
+	tests/node/e2e.sh race
 
 clean: ## what cargo built; the control plane's cache stays
 	$(CARGO) clean

@@ -8,6 +8,7 @@
 mod accounts;
 mod apply;
 mod auto;
+pub mod certificate;
 mod domino;
 mod events;
 pub mod evidence;
@@ -17,6 +18,7 @@ mod leases;
 mod metrics;
 pub mod notes;
 mod reconcile;
+mod register;
 mod reports;
 mod resources;
 pub mod rights;
@@ -40,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::accounts::Accounts;
 use self::auto::Auto;
+use self::certificate::Keeper;
 use self::domino::Domino;
 use self::events::Recorder;
 use self::evidence::Evidence;
@@ -83,6 +86,8 @@ pub struct Options {
     pub policies: PolicySet,
     /// How reports are kept; `None`: none are.
     pub reports: Option<ReportOptions>,
+    /// The certificate to issue and register; `None`: somebody else does.
+    pub certificate: Option<certificate::Options>,
 }
 
 /// A controller that stands for election and is about to work.
@@ -106,7 +111,8 @@ impl Controller {
     #[must_use]
     pub fn stand(client: Client, options: Options, stop: CancellationToken) -> Self {
         let (leader, lease) = Leader::stand(client.clone(), &options, stop.clone());
-        let (rights, watches) = (Rights::default(), Watches::default());
+        let rights = Rights::of(options.certificate.is_some());
+        let watches = Watches::default();
         let metrics = Arc::new(Metrics::new());
         let auto = Auto::new(&options.terms.settings);
         Self { client, options, rights, watches, metrics, auto, leader, lease, stop }
@@ -115,6 +121,13 @@ impl Controller {
     /// Who makes nodes where nothing says so for a namespace; `None`: not known yet.
     pub fn node_manager(&self) -> Receiver<Option<NodeManager>> {
         self.auto.manager()
+    }
+
+    /// Who keeps the certificate, where the options ask for one.
+    pub fn keeper(&self) -> Option<Keeper> {
+        let Self { client, options, leader, .. } = self;
+        let certificate = options.certificate.clone()?;
+        Some(Keeper::new(client.clone(), &options.namespace, leader.clone(), certificate))
     }
 
     /// The page for Prometheus.

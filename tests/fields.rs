@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use raywarden::control::rights::NEEDED;
+use raywarden::control::rights::{NEEDED, REGISTERS};
 use raywarden::plan::fields::TABLE;
 use serde_json::Value;
 
@@ -101,19 +101,22 @@ fn the_deployed_role_holds_what_the_controller_asks_for_and_no_more() {
         let items = value.as_array().expect("a list").iter();
         items.map(|it| it.as_str().expect("text").to_owned()).collect()
     };
-    let mut held: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    let mut held: BTreeMap<(String, String, Option<String>), BTreeSet<String>> = BTreeMap::new();
     for rule in role["rules"].as_array().expect("rules") {
         let resource = strings(&rule["resources"]).remove(0);
         let group = strings(&rule["apiGroups"]).remove(0);
-        held.insert((group, resource), strings(&rule["verbs"]).into_iter().collect());
+        let name = rule.get("resourceNames").map(|names| strings(names).join(","));
+        held.insert((group, resource, name), strings(&rule["verbs"]).into_iter().collect());
     }
-    let needed: BTreeMap<(String, String), BTreeSet<String>> = NEEDED
-        .iter()
-        .map(|(group, resource, verbs)| {
-            let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
-            (((*group).to_owned(), (*resource).to_owned()), verbs)
-        })
-        .collect();
+    let all = NEEDED.iter().map(|(group, resource, verbs)| (*group, *resource, None, *verbs));
+    let named = REGISTERS.iter();
+    let named =
+        named.map(|(group, resource, name, verbs)| (*group, *resource, Some(*name), *verbs));
+    let needed = all.chain(named).map(|(group, resource, name, verbs)| {
+        let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
+        ((group.to_owned(), resource.to_owned(), name.map(str::to_owned)), verbs)
+    });
+    let needed: BTreeMap<_, BTreeSet<String>> = needed.collect();
     assert_eq!(held, needed);
     for verb in ["escalate", "bind", "*"] {
         assert!(held.values().all(|verbs| !verbs.contains(verb)), "{verb}");

@@ -159,6 +159,7 @@ impl ControllerFlags {
                 stuck_after: Terms::default().stuck_after,
                 at_rest: self.report_interval,
             }),
+            certificate: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod certs;
 pub(super) mod files;
-mod manifests;
+pub(super) mod manifests;
 
 use clap::{Args, Subcommand, ValueEnum};
 

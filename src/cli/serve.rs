@@ -1,6 +1,7 @@
 //! `raywarden serve`: the admission webhook.
 
 pub(super) mod certificate;
+mod issued;
 pub(super) mod run;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -25,6 +26,9 @@ Examples:
   #   raywarden generate manifests --url https://127.0.0.1:9443 --ca-file /tmp/rw/ca.crt
   raywarden serve --listen 127.0.0.1:9443 --dev-cert-dir /tmp/rw
 
+  # In the cluster, with a certificate that raywarden issues, keeps in a Secret and registers:
+  raywarden serve --with-controller --tls-secret raywarden-tls
+
   # A small cluster without KubeRay: webhook and controller in one process:
   raywarden serve --with-controller --node-manager raywarden --tls-cert /tls/tls.crt --tls-key /tls/tls.key
 
@@ -40,6 +44,9 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     certificate: CertificateArgs,
+
+    #[command(flatten)]
+    issued: issued::IssuedArgs,
 
     /// Look after RayClusters too, in this process, as `raywarden controller` does
     #[arg(long, env = "RAYWARDEN_WITH_CONTROLLER")]

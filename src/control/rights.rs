@@ -14,6 +14,7 @@ use kube::api::{Api, PostParams};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::ops::Finding;
+use crate::registration;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
 pub const NEEDED: [(&str, &str, &[&str]); 20] = [
@@ -43,16 +44,30 @@ pub const NEEDED: [(&str, &str, &[&str]); 20] = [
     ("apiextensions.k8s.io", "customresourcedefinitions", &["get"]),
 ];
 
+/// The same for one object by its name: the registration, where the certificate is our own.
+pub const REGISTERS: [(&str, &str, &str, &[&str]); 2] = [
+    (ADMISSION, "mutatingwebhookconfigurations", registration::NAME, &["get", "patch"]),
+    (ADMISSION, "validatingwebhookconfigurations", registration::NAME, &["get", "patch"]),
+];
+
+const ADMISSION: &str = "admissionregistration.k8s.io";
+
 const BETWEEN: Duration = Duration::from_mins(10);
 const WHILE_MISSING: Duration = Duration::from_secs(10);
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
+    registers: bool,
     missing: Arc<Mutex<Option<Vec<String>>>>,
 }
 
 impl Rights {
+    /// Of a controller that fills the registration or not.
+    pub fn of(registers: bool) -> Self {
+        Self { registers, ..Self::default() }
+    }
+
     /// The readiness check.
     pub fn check(&self) -> impl Fn() -> Finding + Send + Sync + use<> {
         let missing = Arc::clone(&self.missing);
@@ -66,7 +81,7 @@ impl Rights {
     /// Looks again and again, till `stop`.
     pub async fn watch_over(self, client: Client, stop: CancellationToken) {
         loop {
-            let wait = match missing(&client).await {
+            let wait = match self.ask(&client).await {
                 Ok(found) => {
                     let wait = if found.is_empty() { BETWEEN } else { WHILE_MISSING };
                     self.note(found);
@@ -84,6 +99,20 @@ impl Rights {
         }
     }
 
+    /// The rights that are missing, as rules.
+    async fn ask(&self, client: &Client) -> kube::Result<Vec<String>> {
+        let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+        let all = NEEDED.map(|(group, resource, verbs)| ((group, resource, None), verbs));
+        let named =
+            REGISTERS.map(|(group, resource, name, verbs)| ((group, resource, Some(name)), verbs));
+        let named = named.into_iter().filter(|_| self.registers);
+        let mut missing = Vec::new();
+        for (what, verbs) in all.into_iter().chain(named) {
+            missing.extend(refused(&api, what, verbs).await?);
+        }
+        Ok(missing)
+    }
+
     fn note(&self, found: Vec<String>) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         if missing.as_ref() != Some(&found) {
@@ -95,27 +124,27 @@ impl Rights {
     }
 }
 
-/// The rights that are missing, as rules.
-async fn missing(client: &Client) -> kube::Result<Vec<String>> {
-    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let mut missing = Vec::new();
-    for (group, resource, verbs) in NEEDED {
-        let mut refused = Vec::new();
-        for verb in verbs {
-            let answer = api.create(&PostParams::default(), &review(group, resource, verb)).await?;
-            if !answer.status.is_some_and(|status| status.allowed) {
-                refused.push(*verb);
-            }
-        }
-        if !refused.is_empty() {
-            let dotted = if group.is_empty() { "core" } else { group };
-            missing.push(format!("{} {resource} ({dotted})", refused.join(",")));
+/// The verbs of one rule that are refused, as the rule that would grant them.
+async fn refused(
+    api: &Api<SelfSubjectAccessReview>,
+    (group, resource, name): (&str, &str, Option<&str>),
+    verbs: &[&str],
+) -> kube::Result<Option<String>> {
+    let mut refused = Vec::new();
+    for verb in verbs {
+        let review = review(group, resource, name, verb);
+        let answer = api.create(&PostParams::default(), &review).await?;
+        if !answer.status.is_some_and(|status| status.allowed) {
+            refused.push(*verb);
         }
     }
-    Ok(missing)
+    let dotted = if group.is_empty() { "core" } else { group };
+    let named = name.map(|name| format!(" called {name}")).unwrap_or_default();
+    let rule = format!("{} {resource}{named} ({dotted})", refused.join(","));
+    Ok((!refused.is_empty()).then_some(rule))
 }
 
-fn review(group: &str, resource: &str, verb: &str) -> SelfSubjectAccessReview {
+fn review(group: &str, resource: &str, name: Option<&str>, verb: &str) -> SelfSubjectAccessReview {
     let (resource, subresource) = match resource.split_once('/') {
         Some((resource, part)) => (resource, Some(part.to_owned())),
         None => (resource, None),
@@ -126,6 +155,7 @@ fn review(group: &str, resource: &str, verb: &str) -> SelfSubjectAccessReview {
                 group: Some(group.to_owned()),
                 resource: Some(resource.to_owned()),
                 subresource,
+                name: name.map(str::to_owned),
                 verb: Some(verb.to_owned()),
                 ..ResourceAttributes::default()
             }),

@@ -25,8 +25,9 @@ pub const LOG_PATH: &str = "/tmp/ray";
 /// The volume at [`LOG_PATH`].
 pub const LOG_VOLUME: &str = "ray-logs";
 
-const COMMAND: &str = "ray kuberay-autoscaler --cluster-name $(RAY_CLUSTER_NAME) \
-                       --cluster-namespace $(RAY_CLUSTER_NAMESPACE)";
+/// The line that runs Ray's autoscaler.
+pub const COMMAND: &str = "ray kuberay-autoscaler --cluster-name $(RAY_CLUSTER_NAME) \
+                           --cluster-namespace $(RAY_CLUSTER_NAMESPACE)";
 
 /// Whether a container carries our mark.
 pub fn is_marked(container: &Container<'_>) -> bool {

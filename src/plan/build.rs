@@ -155,6 +155,9 @@ fn spec(node: &Node<'_>) -> Value {
     if let Some(auth) = &auth {
         authenticate(node, auth, &mut spec);
     }
+    if node.is_head {
+        beside(node, &mut spec, "containers", SIDECAR).for_each(command::let_end);
+    }
     init::name_head(node, &mut spec);
     if !node.ray.is_null() {
         let mut ray = node.ray.clone();
@@ -189,17 +192,23 @@ fn finish_ray(node: &Node<'_>, auth: Option<&TokenAuth>, ray: &mut Value, spec: 
 /// Authentication of the containers beside Ray's own: the sidecar, and the wait for the head.
 fn authenticate(node: &Node<'_>, auth: &TokenAuth, spec: &mut Value) {
     auth::add_volume(auth, spec);
-    let beside =
+    let (list, name) =
         if node.is_head { ("containers", SIDECAR) } else { ("initContainers", init::WAIT) };
-    let (list, name) = beside;
-    let first_is_ray = usize::from(node.is_head);
-    for container in
-        spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().skip(first_is_ray)
-    {
-        if text(container, "name") == Some(name) {
-            auth::introduce(auth, container);
-        }
+    for container in beside(node, spec, list, name) {
+        auth::introduce(auth, container);
     }
+}
+
+/// Containers of that list and name that do not run Ray itself.
+fn beside<'a>(
+    node: &Node<'_>,
+    spec: &'a mut Value,
+    list: &str,
+    name: &'a str,
+) -> impl Iterator<Item = &'a mut Value> {
+    let first_is_ray = usize::from(node.is_head);
+    let all = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+    all.skip(first_is_ray).filter(move |it| text(it, "name") == Some(name))
 }
 
 #[cfg(test)]

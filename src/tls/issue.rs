@@ -4,6 +4,8 @@
 //! Both bounds of validity are always set: the library's own run from 1975 to 4096. A leaf never
 //! outlives its authority.
 
+pub mod kept;
+
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;

@@ -14,7 +14,7 @@ use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-/// Where a pair is kept.
+/// Where a pair is kept: two files, or two keys of a Secret, named as if they were files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairFiles {
     /// The chain, the server's own certificate first.
@@ -105,6 +105,11 @@ fn describe(error: &pem::Error) -> String {
 }
 
 impl Contents {
+    /// What was read elsewhere than from files.
+    pub fn new(certificate: Vec<u8>, key: Vec<u8>) -> Self {
+        Self { certificate, key }
+    }
+
     /// A hash over both, for logs: which content was it that failed?
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();

@@ -1,4 +1,4 @@
-//! Reads the pair again, on a tick and when told to.
+//! Reads the pair again, on a tick and when told to, or takes what somebody else reads.
 //!
 //! By content, not by file events: that is right on every kind of volume, and kubelet swaps a
 //! symlink of a directory, which a watch of the file misses. A pair that cannot serve, or that has
@@ -57,6 +57,15 @@ impl Reloader {
     /// to keep: readiness says so.
     pub fn start(files: PairFiles, clock: fn() -> Timestamp) -> Result<Self, PairError> {
         let contents = files.read()?;
+        Self::start_with(files, contents, clock)
+    }
+
+    /// The same with what somebody else has read, and goes on reading.
+    pub fn start_with(
+        files: PairFiles,
+        contents: Contents,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self, PairError> {
         let pair = files.parse(&contents)?;
         let resolver = Resolver::new(pair);
         Ok(Self { files, resolver, clock, seen: Seen::Contents(contents) })
@@ -69,10 +78,14 @@ impl Reloader {
 
     /// Looks at the files once.
     pub fn look(&mut self) -> Look {
-        let contents = match self.files.read() {
-            Ok(contents) => contents,
-            Err(error) => return self.unreadable(error),
-        };
+        match self.files.read() {
+            Ok(contents) => self.consider(contents),
+            Err(error) => self.unreadable(error),
+        }
+    }
+
+    /// Takes what was read just now, where it is news.
+    pub fn consider(&mut self, contents: Contents) -> Look {
         if matches!(&self.seen, Seen::Contents(seen) if *seen == contents) {
             return Look::Unchanged;
         }
@@ -120,9 +133,10 @@ impl Reloader {
     }
 }
 
-fn report(look: &Look, asked: bool) {
+/// Logs what came of a look, on a tick or because somebody `asked`.
+pub fn report(look: &Look, asked: bool) {
     match look {
-        Look::Unchanged if asked => tracing::info!("the certificate files hold what they held"),
+        Look::Unchanged if asked => tracing::info!("the certificate is what it was"),
         Look::Unchanged => {}
         Look::Replaced(facts) => tracing::info!(
             fingerprint = facts.fingerprint,
@@ -132,7 +146,7 @@ fn report(look: &Look, asked: bool) {
         ),
         Look::Kept(refusal) => tracing::error!(
             reason = chain(refusal),
-            "the certificate files cannot be used; the certificate in use stays"
+            "the new certificate cannot be used; the certificate in use stays"
         ),
     }
 }

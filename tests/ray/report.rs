@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::turn;
 use super::world::{Cluster, NAMESPACE, SOON, WORLD};
-use crate::support::process::signal;
+use crate::support::process::{children, signal};
 use crate::support::wait::{wait_for, wait_until};
 
 /// Without an autoscaler, which would take the dead worker for an idle one and delete its Pod.
@@ -89,7 +89,8 @@ fn an_autoscaler_that_hangs_while_something_waits_is_reported_as_not_operating()
     let steady = wait_for(SOON, || state().filter(|said| said["state"] == "Running"));
     assert!(steady.is_some(), "{:?}", state());
 
-    let autoscaler = lab.pid(&cluster.head, "autoscaler").expect("the autoscaler runs");
+    let shell = lab.pid(&cluster.head, "autoscaler").expect("the autoscaler runs");
+    let autoscaler = *children(shell).first().expect("the shell waits for it");
     signal(autoscaler, "STOP");
     // One fits the worker that is there, the other waits for a second one.
     lab.make_actor(&cluster.head, 1);

@@ -41,7 +41,7 @@ fn a_bad_pair_keeps_the_old_one_until_a_good_one_comes() {
     let before = served(&server);
     let (one, other) = (server.ca.leaf(), server.ca.leaf());
     server.volume.swap("..mismatch", &one.certificate, &other.key);
-    let kept = "the certificate files cannot be used; the certificate in use stays";
+    let kept = "the new certificate cannot be used; the certificate in use stays";
     let line = server.wait_for(kept, |_| true);
     assert!(line["reason"].as_str().unwrap().contains("does not belong to the first certificate"));
     assert_eq!(served(&server), before);

@@ -11,10 +11,10 @@ fn documents(text: &str) -> Vec<Value> {
     text.split("---\n").map(|part| serde_saphyr::from_str(part).unwrap()).collect()
 }
 
-/// `deploy/` is what the command writes. `UPDATE_GOLDEN=1` rewrites it.
+/// `deploy/webhook` is what the command writes. `UPDATE_GOLDEN=1` rewrites it.
 #[test]
 fn the_committed_manifests_are_what_the_command_writes() {
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/webhook");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         let (code, said) = run(&["generate", "manifests", "--out", deploy.to_str().unwrap()]);
         assert_eq!(code, Some(0), "{said}");
@@ -25,7 +25,10 @@ fn the_committed_manifests_are_what_the_command_writes() {
     for name in ["mutating-webhook.yaml", "validating-webhook.yaml"] {
         let written = std::fs::read_to_string(dir.path("out").join(name)).unwrap();
         let committed = std::fs::read_to_string(deploy.join(name)).unwrap();
-        assert!(written == committed, "deploy/{name} is stale: run the tests with UPDATE_GOLDEN=1");
+        assert!(
+            written == committed,
+            "deploy/webhook/{name} is stale: run the tests with UPDATE_GOLDEN=1"
+        );
     }
 }
 

@@ -24,7 +24,7 @@ fn a_second_start_on_a_used_port_says_so_and_touches_nothing() {
 fn wrong_usage_ends_with_2_and_names_the_flag() {
     let serve = ["serve", "--listen", "127.0.0.1:0"];
     for (flags, words) in [
-        (&[][..], "give --tls-cert and --tls-key, or --dev-cert-dir"),
+        (&[][..], "give --tls-cert and --tls-key, --tls-secret, or --dev-cert-dir"),
         (&["--tls-cert", "x"], "--tls-key"),
         (&["--dev-cert-dir", "x", "--tls-cert", "x", "--tls-key", "x"], "cannot be used with"),
         (&["--review-deadline", "0s"], "expected a time above zero"),

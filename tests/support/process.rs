@@ -145,3 +145,10 @@ pub(crate) fn signal(id: u32, name: &str) {
         .expect("every machine has a shell");
     assert!(status.success(), "signal {name} could not be sent to process {id}");
 }
+
+/// The processes that this one started and has not waited for.
+pub(crate) fn children(id: u32) -> Vec<u32> {
+    let file = format!("/proc/{id}/task/{id}/children");
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+}

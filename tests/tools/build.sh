@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# The programs behind the control-plane tests: found where the machine has them, else built once
-# from the modules pinned beside this script.
+# The programs behind the tests: found where the machine has them, else built once from the modules
+# pinned beside this script.
 #
-#   build.sh [--print] [kube-controller-manager]
+#   build.sh [--print] [PROGRAM...]
 #
+# Always those of a control plane; further ones by name: kube-controller-manager, and for a node
+# kube-scheduler, kubelet, kube-proxy, coredns; KubeRay's kuberay-operator and its suites SUITE.test.
 # Looked for in this order: KUBEBUILDER_ASSETS, the cache of earlier builds, PATH.
 # --print   KEY=value lines on standard output, safe for `eval`; progress goes to standard error
 # RAYWARDEN_CACHE   where builds are kept (default: raywarden in the user's cache folder)
@@ -26,14 +28,20 @@ pinned() { awk -v module="$2" '$1 == "require" { $1 = ""; $0 = $0 } $1 == module
 
 kubernetes=$(pinned kubernetes k8s.io/kubernetes)
 etcd=$(pinned etcd go.etcd.io/etcd/server/v3)
-pki=$(cat "$here"/pki/{go.mod,main.go} | cksum | cut -d' ' -f1)
-readonly kubernetes etcd pki
+# drawn TOOL: the state of a program that is written here
+drawn() { cat "$here/$1"/{go.mod,main.go} | cksum | cut -d' ' -f1; }
+pki=$(drawn pki)
+coredns=$(drawn coredns)
+kuberay=$(pinned kuberay github.com/ray-project/kuberay/ray-operator)
+readonly kubernetes etcd pki coredns kuberay
 
 # home PROGRAM: its place in the cache; the version is part of the path, so being there is being right
 home() {
   case $1 in
     etcd) echo "$cache/bin/etcd-$etcd/etcd" ;;
     pki) echo "$cache/bin/pki-$pki/pki" ;;
+    coredns) echo "$cache/bin/coredns-$coredns/coredns" ;;
+    kuberay-operator | *.test) echo "$cache/bin/kuberay-$kuberay/$1" ;;
     *) echo "$cache/bin/kubernetes-$kubernetes/$1" ;;
   esac
 }
@@ -65,6 +73,8 @@ find_program() {
     echo "$file"
     return
   fi
+  # A node is made of what is pinned: what else lies about was set up for another one.
+  case $1 in coredns | kubelet | kube-proxy | kube-scheduler | kuberay-operator | *.test) return 1 ;; esac
   file=$(type -P "$1") || return 1
   usable "$1" "$file" && echo "$file"
 }
@@ -103,7 +113,8 @@ compile() {
         flags+=" -X k8s.io/client-go/pkg/version.gitVersion=v$kubernetes"
         ;;
       etcd) packages+=(go.etcd.io/etcd/server/v3) ;;
-      pki) packages+=(.) ;;
+      kuberay) packages+=(github.com/ray-project/kuberay/ray-operator) ;;
+      pki | coredns) packages+=(.) ;;
     esac
   done
   # A single package may be named by its last path element (v3): give it its name here.
@@ -116,6 +127,14 @@ compile() {
     mkdir -p "$(dirname "$(home "$program")")"
     mv -f "$work/$tool/$program" "$(home "$program")"
   done
+}
+
+# compile_suite SUITE.test: a suite of KubeRay's, unmodified, out of its module
+compile_suite() {
+  watched "$1" "$work/$1.log" nice -n 5 go -C "$here/kuberay" test -c -trimpath -o "$work/$1" \
+    "github.com/ray-project/kuberay/ray-operator/test/${1%.test}"
+  mkdir -p "$(dirname "$(home "$1")")"
+  mv -f "$work/$1" "$(home "$1")"
 }
 
 need_go() {
@@ -142,7 +161,9 @@ build_missing() {
   trap 'exit 143' TERM HUP
   for program in "${todo[@]}"; do
     case $program in
-      etcd | pki) compile "$program" "$program" ;;
+      etcd | pki | coredns) compile "$program" "$program" ;;
+      kuberay-operator) compile kuberay "$program" ;;
+      *.test) compile_suite "$program" ;;
       *) of_kubernetes+=("$program") ;;
     esac
   done
@@ -169,16 +190,17 @@ wanted=(etcd kube-apiserver kubectl pki)
 for argument in "$@"; do
   case $argument in
     --print) print=1 ;;
-    kube-controller-manager) wanted+=("$argument") ;;
-    *) die "unknown argument $argument; usage: build.sh [--print] [kube-controller-manager]" ;;
+    kube-controller-manager | kube-scheduler | kubelet | kube-proxy | coredns | kuberay-operator) wanted+=("$argument") ;;
+    e2e.test | e2eautoscaler.test | sampleyaml.test) wanted+=("$argument") ;;
+    *) die "unknown argument $argument; usage: build.sh [--print] [PROGRAM...]" ;;
   esac
 done
 
 [ -z "$(missing)" ] || build_missing
-kuberay=$(kuberay_dir)
+module=$(kuberay_dir)
 if [ -n "$print" ]; then
   for program in "${wanted[@]}"; do
-    printf '%s=%q\n' "$(tr a-z- A-Z_ <<<"$program")" "$(find_program "$program")"
+    printf '%s=%q\n' "$(tr a-z.- A-Z__ <<<"$program")" "$(find_program "$program")"
   done
-  printf 'KUBERAY_DIR=%q\n' "$kuberay"
+  printf 'KUBERAY_DIR=%q\n' "$module"
 fi

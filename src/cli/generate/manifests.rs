@@ -18,8 +18,8 @@ use crate::registration::{Endpoint, Registration};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  # What deploy/ holds:
-  raywarden generate manifests --out deploy
+  # What deploy/webhook holds:
+  raywarden generate manifests --out deploy/webhook
 
   # With the authority's certificate, ready to apply:
   raywarden generate manifests --ca-file certs/out/ca.crt | kubectl apply -f -
@@ -109,7 +109,8 @@ fn yaml(object: &Value) -> anyhow::Result<String> {
     Ok(format!("# Written by `raywarden generate manifests`.\n{text}"))
 }
 
-fn base_url(text: &str) -> Result<String, String> {
+/// The base URL of a webhook.
+pub(in crate::cli) fn base_url(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
     match host {
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@']) => {

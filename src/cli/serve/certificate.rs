@@ -24,7 +24,7 @@ pub(in crate::cli) enum Source {
 impl CertificateArgs {
     /// What the flags ask for.
     pub(super) fn source(&self) -> anyhow::Result<Source> {
-        self.optional().context("give --tls-cert and --tls-key, or --dev-cert-dir")
+        self.optional().context("give --tls-cert and --tls-key, --tls-secret, or --dev-cert-dir")
     }
 
     /// The same where a certificate need not be.

@@ -6,21 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kube::Client;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::watch::Receiver;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::certificate::Source;
 use super::{BoundArgs, ServeArgs};
 use crate::cli::Verdict;
 use crate::cli::settings::SettingsArgs;
+use crate::control::certificate::Keeper;
 use crate::control::{Controller, notes};
 use crate::http::ops::Readiness;
 use crate::http::{self, App, Snapshot};
 use crate::model::{NodeManager, Settings};
 use crate::tls::accept::{self, Door};
+use crate::tls::reload::Reloader;
 use crate::tls::resolver::Resolver;
 use crate::{clock, tls};
 
@@ -47,71 +52,133 @@ pub(in crate::cli) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
-    let ServeArgs {
-        listen,
-        certificate,
-        with_controller,
-        with_notes,
-        work,
-        settings,
-        bounds,
-        log: _,
-    } = args;
-    let source = certificate.source()?;
+    let source = if args.issued.is_given() { None } else { Some(args.certificate.source()?) };
     let mut signals = Signals::install()?;
     // Before the certificate: a second start on a used port must not touch the files of the first.
-    let listener = bind(listen).await?;
+    let listener = bind(args.listen).await?;
     let address = listener.local_addr().context("failed to read the listener's address")?;
-    let reloader = source.load()?;
-    let resolver = reloader.resolver();
-    let stop = CancellationToken::new();
-    let client = if with_controller || with_notes { Some(work.client().await?) } else { None };
-    let controller = client.clone().filter(|_| with_controller);
-    let controller =
-        controller.map(|client| Controller::stand(client, work.options(&settings), stop.clone()));
-    let readiness = Readiness::default().with("certificate", certificate_check(&resolver));
-    let readiness = Arc::new(match &controller {
-        // What the controller lacks is no reason to stop answering reviews.
-        Some(controller) => readiness.noting(controller.checked_in(Readiness::default())),
-        None => readiness,
-    });
-    let app = App::new(snapshot(&settings, None), bounds.http(), Arc::clone(&readiness));
-    let app = match client {
-        Some(client) => {
-            app.noting(notes::notes(client, &work.options(&settings).identity, stop.clone()))
+    let pair = source.map(Source::load).transpose()?;
+    let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
+    let client = args.client().await?;
+    let controller = args.controller(client.clone(), &stop);
+    let keeper = controller.as_ref().and_then(Controller::keeper);
+    let reloader = tokio::select! {
+        reloader = first(pair, keeper.as_ref()) => reloader?,
+        () = signals.until_end(&reload) => {
+            stop.cancel();
+            return end(controller.map(|controller| tokio::spawn(controller.run()))).await;
         }
-        None => app,
     };
-    let app = Arc::new(match &controller {
-        Some(controller) => app.with_metrics(controller.metrics()),
-        None => app,
-    });
-    let door = Door::new(listener, tls::server_config(Arc::clone(&resolver)), bounds.tls());
+    let resolver = reloader.resolver();
+    let readiness = Arc::new(readiness(&resolver, controller.as_ref(), keeper.as_ref()));
+    let app = args.app(client, controller.as_ref(), &readiness, &stop);
+    let door = Door::new(listener, tls::server_config(Arc::clone(&resolver)), args.bounds.tls());
 
-    let reload = Arc::new(Notify::new());
     let serving = tokio::spawn(door.serve(http::router(Arc::clone(&app)), stop.clone()));
-    tokio::spawn(reloader.run(certificate.tls_reload_interval, Arc::clone(&reload), stop.clone()));
+    let interval = args.certificate.tls_reload_interval;
+    let (asked, ends) = (Arc::clone(&reload), stop.clone());
+    match keeper {
+        Some(keeper) => {
+            let ready = Arc::clone(&readiness);
+            tokio::spawn(keeper.run(reloader, ready, interval, asked, ends))
+        }
+        None => tokio::spawn(reloader.run(interval, asked, ends)),
+    };
     if let Some(controller) = &controller {
-        tokio::spawn(follow(controller.node_manager(), settings, app));
+        tokio::spawn(follow(controller.node_manager(), args.settings, app));
     }
     let controlling = controller.map(|controller| tokio::spawn(controller.run()));
     announce(address, &resolver);
 
     signals.until_end(&reload).await;
-    tracing::info!(delay = ?bounds.shutdown_delay, "told to end: not ready from now on");
+    tracing::info!(delay = ?args.bounds.shutdown_delay, "told to end: not ready from now on");
     readiness.drain();
-    signals.again_or(bounds.shutdown_delay, &reload).await;
+    signals.again_or(args.bounds.shutdown_delay, &reload).await;
     stop.cancel();
-    if let Some(controlling) = controlling {
-        controlling.await.context("the controller failed")??;
-    }
+    let verdict = end(controlling).await?;
     let drained = serving.await.context("the accept loop failed")?;
     if drained.cut == 0 {
         tracing::info!("drained: every call is answered");
     } else {
         tracing::warn!(connections = drained.cut, "cut what was left after the drain timeout");
     }
+    Ok(verdict)
+}
+
+/// The pair that is there, or the one that the keeper waits for.
+async fn first(pair: Option<Reloader>, keeper: Option<&Keeper>) -> anyhow::Result<Reloader> {
+    match (pair, keeper) {
+        (Some(pair), _) => Ok(pair),
+        (None, Some(keeper)) => keeper.first().await,
+        (None, None) => anyhow::bail!("--tls-secret needs --with-controller"),
+    }
+}
+
+/// Waits for the end of the controller, where there is one.
+async fn end(controlling: Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<Verdict> {
+    if let Some(controlling) = controlling {
+        controlling.await.context("the controller failed")??;
+    }
     Ok(Verdict::Good)
+}
+
+impl ServeArgs {
+    /// A client, where the flags ask for something that needs one.
+    async fn client(&self) -> anyhow::Result<Option<Client>> {
+        if self.with_controller || self.with_notes {
+            return self.work.client().await.map(Some);
+        }
+        Ok(None)
+    }
+
+    /// The controller in this process, where the flags ask for one.
+    fn controller(&self, client: Option<Client>, stop: &CancellationToken) -> Option<Controller> {
+        let client = client.filter(|_| self.with_controller)?;
+        let mut options = self.work.options(&self.settings);
+        let terms = &options.terms;
+        options.certificate =
+            self.issued.options(&options.namespace, &terms.domain, &terms.settings);
+        Some(Controller::stand(client, options, stop.clone()))
+    }
+
+    fn app(
+        &self,
+        client: Option<Client>,
+        controller: Option<&Controller>,
+        readiness: &Arc<Readiness>,
+        stop: &CancellationToken,
+    ) -> Arc<App> {
+        let snapshot = snapshot(&self.settings, None);
+        let app = App::new(snapshot, self.bounds.http(), Arc::clone(readiness));
+        let app = match client {
+            Some(client) => {
+                let identity = self.work.options(&self.settings).identity;
+                app.noting(notes::notes(client, &identity, stop.clone()))
+            }
+            None => app,
+        };
+        Arc::new(match controller {
+            Some(controller) => app.with_metrics(controller.metrics()),
+            None => app,
+        })
+    }
+}
+
+fn readiness(
+    resolver: &Arc<Resolver>,
+    controller: Option<&Controller>,
+    keeper: Option<&Keeper>,
+) -> Readiness {
+    let readiness = Readiness::default().with("certificate", certificate_check(resolver));
+    // What the controller lacks is no reason to stop answering reviews.
+    let readiness = match controller {
+        Some(controller) => readiness.noting(controller.checked_in(Readiness::default())),
+        None => readiness,
+    };
+    match keeper {
+        Some(keeper) => readiness.noting(Readiness::default().with("registration", keeper.check())),
+        None => readiness,
+    }
 }
 
 /// What the rules read, where `manager` is what `auto` comes to.

@@ -2,7 +2,8 @@
 //!
 //! Input: the node's parameters and the user's own command. Output: the plain `ray start` line, and
 //! the container with a shell that hands itself over to it: a shell that stays would keep SIGTERM
-//! to itself, and every Pod would take the whole grace period to end.
+//! to itself, and every Pod would take the whole grace period to end. The autoscaler beside it does
+//! the same in another way.
 
 use std::fmt::Write as _;
 
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Node;
 use crate::dialect::kuberay::OVERWRITE_COMMAND;
+use crate::inject::sidecar::COMMAND;
 use crate::model::template::list;
 use crate::plan::object::set;
 
@@ -46,6 +48,16 @@ pub(super) fn run(node: &Node<'_>, line: &str, ray: &mut Value) {
     let limit = "ulimit -n ${RAY_START_ULIMIT_OPEN_FILES:-65536}";
     set(ray, "command", json!(SHELL));
     set(ray, "args", json!([format!("{before}{limit}; exec {line}")]));
+}
+
+/// Has a generated autoscaler end when it is told to. It handles no SIGTERM, and the kernel delivers
+/// an unhandled one to no first process of a container: a shell that waits for it hears the signal.
+pub(super) fn let_end(sidecar: &mut Value) {
+    let generated = |key: &str, wanted: &[&str]| list(sidecar, key).iter().eq(wanted.iter());
+    if generated("command", &SHELL) && generated("args", &[COMMAND]) {
+        let line = format!("trap 'kill $!; exit 0' TERM; {COMMAND} & wait $!");
+        set(sidecar, "args", json!([line]));
+    }
 }
 
 /// Whether the cluster or the template keeps the user's command.

@@ -189,3 +189,15 @@ fn workers_follow_the_heads_port_and_the_users_service() {
     assert!(pod["spec"]["initContainers"][0]["args"][0].as_str().unwrap().contains(address));
     assert_eq!(variable(ray(&built_head(&object)), "RAY_ADDRESS"), "127.0.0.1:6380");
 }
+
+#[test]
+fn a_generated_autoscaler_ends_when_told_and_one_of_the_users_own_is_left_alone() {
+    let sidecar = |object: &Value| built_head(object)["spec"]["containers"][1].clone();
+    let line = sidecar(&cluster())["args"][0].as_str().unwrap().to_owned();
+    assert!(line.starts_with("trap 'kill $!; exit 0' TERM; ray kuberay-autoscaler "), "{line}");
+    assert!(line.ends_with(" & wait $!"), "{line}");
+    let mut object = cluster();
+    let own = json!(["sleep 9; $KUBERAY_GEN_AUTOSCALER_START_CMD"]);
+    object["spec"]["autoscalerOptions"] = json!({"args": own});
+    assert_eq!(sidecar(&object)["args"], own);
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# The suites on a real node: brings it up, installs raywarden, runs, and takes all down whatever came
+# of it. Every suite prints one line per test; the last line counts.
+#
+#   e2e.sh          the walkthrough, with raywarden as node manager and beside KubeRay's operator
+#   e2e.sh full     and KubeRay's own suite of the autoscaler, under both
+#   e2e.sh race     no suite: how long workers take to join, raywarden and KubeRay in turns
+#
+# KEEP_LOGS   where logs go when something failed (default: target/e2e)
+# shellcheck source=tests/node/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+readonly lock_limit=3600
+
+code=0
+"$here/able.sh" || code=$?
+# Without the kernel's help there is nothing to test; any other reason is for people to mend.
+if [ "$code" = 77 ] || { [ "$code" != 0 ] && [ "${CI:-}" != true ]; }; then
+  echo "0 passed, 0 failed, 1 skipped"
+  exit 0
+fi
+[ "$code" = 0 ] || exit 1
+
+exec 8>"$NODE_DIR/lock"
+flock -n 8 || { say "another run has the node"; flock -w "$lock_limit" 8 || die "the other run never ended"; }
+
+passed=0 failed=0
+take_down() {
+  local status=$?
+  trap - EXIT INT TERM
+  [ "$status" = 0 ] && [ "$failed" = 0 ] || export KEEP_LOGS=${KEEP_LOGS:-$root/target/e2e}
+  "$here/down.sh" 8>&- || status=1
+  [ -z "${KEEP_LOGS:-}" ] || say "logs are in $KEEP_LOGS"
+  if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ]
+  exit
+}
+trap take_down EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# suite TITLE COMMAND...: its output, and what its closing line counts
+suite() {
+  local title=$1 said last
+  shift
+  echo "== $title"
+  said=$(mktemp)
+  "$@" 8>&- 2>&1 | tee "$said" || true
+  last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$said" | tail -n 1)
+  rm -f "$said"
+  if [ -z "$last" ]; then
+    failed=$((failed + 1))
+    echo "FAILED  $title did not come to its end"
+    return
+  fi
+  passed=$((passed + ${last%% passed*}))
+  last=${last#*, }
+  failed=$((failed + ${last%% failed*}))
+}
+
+# sample: where KubeRay's sample of the walkthrough is
+sample() { echo "$("$root/tests/tools/build.sh" --print 2>/dev/null | sed -n 's/^KUBERAY_DIR=//p')/config/samples/ray-cluster.autoscaler.yaml"; }
+
+# walk MANAGER
+walk() {
+  "$here/walkthrough.py" --kubectl "$run/kubectl" --manifest "$(sample)" --image "$ray_image" --node-manager "$1"
+}
+
+race() {
+  "$here/install.sh" auto 8>&-
+  "$here/race.py" --kubectl "$run/kubectl" --manifest "$(sample)" --image "$ray_image" --out "$root/benches/node.json" 8>&-
+}
+
+full=''
+[ "${1:-}" != full ] || full=redis
+# Whatever an earlier run left, then a node of our own.
+"$here/down.sh" 8>&-
+"$here/up.sh" $full 8>&-
+"$here/install.sh" standalone
+if [ "${1:-}" = race ]; then
+  race
+  exit
+fi
+suite "the walkthrough, node manager raywarden" walk raywarden
+suite "replicas come and go" "$here/rollout.py" --kubectl "$run/kubectl" --bad "$root/tests/demo/bad.yaml"
+[ -z "$full" ] || suite "KubeRay's e2eautoscaler, node manager raywarden" "$here/kuberay.sh" test e2eautoscaler
+# On the same node a KubeRay operator starts: raywarden gives way by itself.
+"$here/kuberay.sh" up 8>&-
+"$here/install.sh" auto
+suite "the walkthrough beside KubeRay, node manager auto" walk kuberay
+[ -z "$full" ] || suite "KubeRay's e2eautoscaler beside KubeRay, node manager auto" "$here/kuberay.sh" test e2eautoscaler
