@@ -33,7 +33,7 @@ pub mod nodes;
 mod notes;
 pub mod objects;
 pub mod ops;
-mod tell;
+pub mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;

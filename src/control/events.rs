@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Client;
@@ -19,6 +18,7 @@ use tokio::sync::Mutex;
 
 use super::apply::posting;
 use crate::clock;
+use crate::http::tell::reference;
 use crate::plan::Action;
 use crate::plan::status::Outcome;
 
@@ -124,18 +124,6 @@ struct Words {
     warns: bool,
     reason: &'static str,
     note: String,
-}
-
-fn reference(cluster: &Value) -> ObjectReference {
-    let text = |pointer: &str| cluster.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    ObjectReference {
-        api_version: text("/apiVersion"),
-        kind: text("/kind"),
-        name: text("/metadata/name"),
-        namespace: text("/metadata/namespace"),
-        uid: text("/metadata/uid"),
-        ..ObjectReference::default()
-    }
 }
 
 fn worded(written: &[&Action], outcome: &Outcome) -> Vec<Words> {

@@ -105,7 +105,8 @@ impl Teller {
     }
 }
 
-fn reference(cluster: &Value) -> ObjectReference {
+/// What an Event is about.
+pub fn reference(cluster: &Value) -> ObjectReference {
     let text = |pointer: &str| cluster.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     ObjectReference {
         api_version: text("/apiVersion"),

@@ -63,3 +63,19 @@ fn d36_what_is_deployed_has_replicas_bounds_and_a_role_for_every_binding() {
     let account = &deployment["spec"]["template"]["spec"]["serviceAccountName"];
     assert_eq!(binding["subjects"][0]["name"], *account);
 }
+
+/// The charts of today let everybody in.
+#[test]
+fn d12_only_dominos_namespaces_reach_the_pods() {
+    let policy = WORLD.plane.get_json(&["networkpolicy", "raywarden-api", "-n", "domino-field"]);
+    let deployment = WORLD.plane.get_json(&["deployment", "raywarden-api", "-n", "domino-field"]);
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    let selected = policy["spec"]["podSelector"]["matchLabels"].as_object().expect("a selector");
+    assert!(selected.iter().all(|(key, value)| labels[key] == *value), "{policy}");
+    let rules = policy["spec"]["ingress"].as_array().expect("rules");
+    for rule in rules {
+        let from = rule["from"].as_array().expect("nobody is let in from everywhere");
+        assert!(from.iter().all(|it| it["namespaceSelector"]["matchLabels"].is_object()), "{rule}");
+        assert_eq!(rule["ports"], json!([{"protocol": "TCP", "port": "http"}]));
+    }
+}
