@@ -98,6 +98,14 @@ impl Parent {
 }
 
 impl Dialect {
+    /// Its API group.
+    pub const fn group(self) -> &'static str {
+        match self {
+            Self::Domino => DOMINO,
+            Self::RayCluster | Self::Embedded(_) => RAY,
+        }
+    }
+
     /// The cluster that `object` holds; `None` where an embedding kind embeds none.
     pub fn view(self, object: &Value) -> Option<Cluster<'_>> {
         match self {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{context, output, trouble};
 use crate::dialect::{DOMINO, Dialect, RAY};
 use crate::http::nodes::{Looks, Way};
-use crate::http::objects::resource;
+use crate::http::objects;
 use crate::plan::pod::Pod;
 use crate::ray::Token;
 use crate::scaling::native::view::ClusterState;
@@ -103,11 +103,10 @@ impl ClusterArgs {
         let mut refused = None;
         for dialect in self.dialects() {
             let api: Api<DynamicObject> =
-                Api::namespaced_with(client.clone(), &namespace, &resource(dialect));
-            match api.get(&self.cluster).await {
-                Ok(object) => found.push((dialect, api, serde_json::to_value(object)?)),
-                // In whatever words: where the group is not served they are no `Status`.
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Api::namespaced_with(client.clone(), &namespace, &objects::resource(dialect));
+            match objects::find(&api, &self.cluster).await {
+                Ok(None) => {}
+                Ok(Some(object)) => found.push((dialect, api, serde_json::to_value(object)?)),
                 Err(error) if trouble::is_forbidden(&error) => refused = Some(error),
                 Err(error) => {
                     let doing = format!("get raycluster {namespace}/{}", self.cluster);

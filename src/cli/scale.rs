@@ -17,7 +17,6 @@ use super::follow::{ClusterArgs, Followed, Format, Until, summary};
 use super::output::{self, print};
 use super::{Verdict, trouble};
 use crate::clock::parse_duration;
-use crate::dialect::Dialect;
 use crate::http::objects::{Attempts, Written};
 use crate::scaling::native::change::{Given, Planned, plan};
 use crate::scaling::native::request::Wanted;
@@ -245,12 +244,4 @@ async fn wait(
     let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or("");
     let until = Until { group: Some(group.to_owned()), workers: None };
     followed.wait(uid, &until, args.timeout).await
-}
-
-/// How a kind is called in a lease.
-const fn api_group(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Domino => crate::dialect::DOMINO,
-        _ => crate::dialect::RAY,
-    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch};
+use kube::api::{Api, ApiResource, DynamicObject, Patch};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
@@ -20,7 +20,8 @@ use super::leader::Leader;
 use super::leases::{Sight, Sights, see};
 use super::metrics::Metrics;
 use super::resources;
-use crate::dialect::{self, Dialect};
+use crate::dialect::Dialect;
+use crate::http::objects::resource;
 use crate::plan::excess::{Excess, excess};
 
 const REASON: &str = "ReplicasAboveMax";
@@ -53,11 +54,8 @@ impl Domino {
     }
 
     async fn watch(&self) {
-        let (group, version) = (dialect::DOMINO, "v1alpha1");
-        let kind = GroupVersionKind::gvk(group, version, "RayCluster");
-        let resource = ApiResource::from_gvk_with_plural(&kind, "rayclusters");
-        let served = format!("{group}/{version}");
-        while self.client.list_api_group_resources(&served).await.is_err() {
+        let resource = resource(Dialect::Domino);
+        while self.client.list_api_group_resources(&resource.api_version).await.is_err() {
             tokio::time::sleep(BETWEEN).await;
         }
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);

@@ -4,15 +4,12 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 
-use crate::dialect::{self, Dialect};
+use crate::dialect::Dialect;
+use crate::http::objects::resource;
 
 /// RayClusters, in the version that is stored.
 pub fn raycluster() -> ApiResource {
-    let (group, kind, plural) = dialect::kinds()
-        .find(|(.., dialect)| *dialect == Dialect::RayCluster)
-        .map_or(("", "", ""), |(group, kind, plural, _)| (group, kind, plural));
-    let version = dialect::versions(group).first().copied().unwrap_or("v1");
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+    resource(Dialect::RayCluster)
 }
 
 /// The resource of a kind that the controller makes.

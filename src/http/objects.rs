@@ -159,18 +159,24 @@ impl Attempts {
     }
 }
 
-/// One cluster, if there is one; none of a kind that is not served.
+/// An object; `None` also where its kind is not served, which the API server says in other words than a
+/// `Status`.
+pub async fn find(api: &Api<DynamicObject>, name: &str) -> kube::Result<Option<DynamicObject>> {
+    match api.get(name).await {
+        Ok(object) => Ok(Some(object)),
+        Err(Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// One cluster, if there is one.
 pub(super) async fn get(
     api: &Api<DynamicObject>,
     name: &str,
     (lanes, lane): (&Lanes, Lane),
 ) -> Result<Option<Value>, Fault> {
-    match lanes.patient(lane, api.get(name)).await {
-        Ok(object) => Ok(Some(json(&object))),
-        // In whatever words: where the group is not served they are no `Status`.
-        Err(Error::Api(status)) if status.code == 404 => Ok(None),
-        Err(error) => Err(outage("get", &error)),
-    }
+    let found = lanes.patient(lane, find(api, name)).await;
+    Ok(found.map_err(|error| outage("get", &error))?.map(|object| json(&object)))
 }
 
 /// Patches a cluster.

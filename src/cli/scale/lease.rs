@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
-use super::{ScaleArgs, api_group};
+use super::ScaleArgs;
 use crate::cli::follow::{Followed, Format, Until, summary};
 use crate::cli::output::{self, print};
 use crate::cli::{Verdict, trouble};
@@ -88,7 +88,7 @@ fn until(now: Timestamp, hold: Duration) -> anyhow::Result<Timestamp> {
 fn lease(args: &ScaleArgs, followed: &Followed, until: Timestamp) -> Value {
     let cropped: String = followed.name.chars().take(50).collect();
     let mut spec = json!({
-        "cluster": {"apiGroup": api_group(followed.dialect), "name": followed.name},
+        "cluster": {"apiGroup": followed.dialect.group(), "name": followed.name},
         "replicas": args.replicas,
         "until": until.to_string(),
     });

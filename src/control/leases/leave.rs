@@ -8,17 +8,9 @@ use serde_json::{Value, json};
 
 use super::{Leases, Place};
 use crate::admission::{Phase, Review, review, wording};
-use crate::dialect::{self, Dialect};
+use crate::dialect::Dialect;
 use crate::model::Operation;
 use crate::plan::lease::{Ask, DENIED, Lease, NOT_ALLOWED, Requester, Verdict};
-
-/// The API group of a kind of cluster.
-pub(super) const fn group(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Domino => dialect::DOMINO,
-        Dialect::RayCluster | Dialect::Embedded(_) => dialect::RAY,
-    }
-}
 
 /// Asks the API server, then the policies.
 pub(super) async fn ask(
@@ -37,7 +29,7 @@ pub(super) async fn ask(
             "{} may not patch cluster {}: grant the verb patch on rayclusters.{}, then make a new lease",
             requester.username,
             place.key.name,
-            group(place.dialect)
+            place.dialect.group()
         );
         return Ok(Verdict::Refused { reason: NOT_ALLOWED, message });
     }
@@ -92,7 +84,7 @@ async fn may_patch(around: &Leases, place: &Place, requester: &Requester) -> kub
             user: Some(requester.username.clone()),
             groups: Some(requester.groups.clone()),
             resource_attributes: Some(ResourceAttributes {
-                group: Some(group(place.dialect).to_owned()),
+                group: Some(place.dialect.group().to_owned()),
                 resource: Some("rayclusters".to_owned()),
                 verb: Some("patch".to_owned()),
                 namespace: Some(place.key.namespace.clone()),

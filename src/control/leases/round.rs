@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch};
+use kube::api::{Api, DynamicObject, Patch};
 use serde_json::Value;
 
 use super::{Place, Work, leave, read, resource};
 use crate::clock;
 use crate::control::apply::{patching, version};
 use crate::control::resources;
-use crate::dialect::{self, Dialect};
+use crate::dialect::Dialect;
+use crate::http::objects;
 use crate::plan::Action;
 use crate::plan::lease::{
     self, BEGINS, Lease, Observed, Phase, Plan, Said, Verdict, WRITE_REFUSED,
@@ -76,15 +77,6 @@ enum Patched {
     Outdated,
     /// The API server takes it in no way.
     Refused(String),
-}
-
-/// An object; `None` also where its kind is not served, which the API server says in other words.
-async fn find(api: Api<DynamicObject>, name: &str) -> kube::Result<Option<DynamicObject>> {
-    match api.get(name).await {
-        Ok(object) => Ok(Some(object)),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 struct Round<'a> {
@@ -162,15 +154,7 @@ impl Round<'_> {
     }
 
     fn clusters(&self) -> Api<DynamicObject> {
-        let resource = match self.place.dialect {
-            Dialect::Domino => {
-                let version = dialect::versions(dialect::DOMINO).first().copied();
-                let version = version.unwrap_or("v1alpha1");
-                let kind = GroupVersionKind::gvk(dialect::DOMINO, version, "RayCluster");
-                ApiResource::from_gvk_with_plural(&kind, "rayclusters")
-            }
-            Dialect::RayCluster | Dialect::Embedded(_) => resources::raycluster(),
-        };
+        let resource = objects::resource(self.place.dialect);
         let client = self.work.around.client.clone();
         Api::namespaced_with(client, &self.place.key.namespace, &resource)
     }
@@ -181,7 +165,7 @@ impl Round<'_> {
     }
 
     async fn cluster(&self) -> kube::Result<Option<Value>> {
-        Ok(find(self.clusters(), &self.place.key.name).await?.map(resources::into_json))
+        Ok(objects::find(&self.clusters(), &self.place.key.name).await?.map(resources::into_json))
     }
 
     /// The leases that name the cluster. One that holds a group and that no watch shows is asked for.
@@ -194,7 +178,7 @@ impl Round<'_> {
             if known.iter().any(|lease| lease.uid == uid) {
                 continue;
             }
-            let found = find(self.objects(), &name).await?;
+            let found = objects::find(&self.objects(), &name).await?;
             if let Some((lease, version)) = found.as_ref().and_then(read) {
                 books.show(lease, version);
                 asked = true;

@@ -8,13 +8,12 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::{Client, Error};
 use serde_json::Value;
 
-use crate::dialect::{DOMINO, Dialect, RAY};
+use crate::dialect::Dialect;
 use crate::http::objects::{self, Lane, Lanes, Written, json, outage};
 use crate::scaling::Fault;
 
-/// The API groups, in the order in which they are looked at.
-pub(super) const GROUPS: [(&str, Dialect); 2] =
-    [(RAY, Dialect::RayCluster), (DOMINO, Dialect::Domino)];
+/// The kinds, in the order in which they are looked at.
+pub(super) const KINDS: [Dialect; 2] = [Dialect::RayCluster, Dialect::Domino];
 
 pub(super) struct Clusters {
     client: Client,
@@ -24,7 +23,7 @@ pub(super) struct Clusters {
 
 impl Clusters {
     pub(super) fn new(client: Client) -> Self {
-        let resources = GROUPS.map(|(_, dialect)| (dialect, objects::resource(dialect)));
+        let resources = KINDS.map(|dialect| (dialect, objects::resource(dialect)));
         Self { client, resources: resources.into(), lanes: Lanes::default() }
     }
 

@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use super::Api;
 use super::answer::{Done, ok};
-use super::clusters::GROUPS;
+use super::clusters::KINDS;
 use super::identity::{Deed, Somebody};
 use super::wait::Waiting;
-use crate::dialect::Dialect;
+use crate::dialect::{DOMINO, Dialect, RAY};
 use crate::http::call::{self, Call, peer, to_the_end, values};
 use crate::http::objects::{Attempts, Lane};
 use crate::http::tell::Told;
@@ -97,17 +97,17 @@ impl Asked {
     /// The kinds that the caller may act on so; a fault where there is none.
     async fn allowed(&self, verb: &str) -> Result<Vec<Dialect>, Fault> {
         let mut allowed = Vec::new();
-        let wanted = |group: &str| self.query.group.is_none_or(|wanted| wanted == group);
-        for (group, dialect) in GROUPS.into_iter().filter(|(group, _)| wanted(group)) {
-            if self.api.identities.may(&self.who, self.deed(verb, group)).await? {
-                allowed.push(dialect);
+        let group = |dialect: &Dialect| self.query.group.is_none_or(|it| it == dialect.group());
+        let wanted: Vec<Dialect> = KINDS.into_iter().filter(group).collect();
+        for dialect in &wanted {
+            if self.api.identities.may(&self.who, self.deed(verb, dialect.group())).await? {
+                allowed.push(*dialect);
             }
         }
         if !allowed.is_empty() {
             return Ok(allowed);
         }
-        let groups: Vec<&str> =
-            GROUPS.map(|(group, _)| group).into_iter().filter(|it| wanted(it)).collect();
+        let groups: Vec<&str> = wanted.into_iter().map(Dialect::group).collect();
         Err(Fault::new(
             Code::Unauthorized,
             format!(
@@ -132,7 +132,7 @@ impl Asked {
                         Code::Ambiguous,
                         format!(
                             "there is a RayCluster {} of each API group; say which with ?apiGroup={} or {}",
-                            self.name, GROUPS[0].0, GROUPS[1].0
+                            self.name, RAY, DOMINO
                         ),
                     ));
                 }
@@ -334,6 +334,6 @@ fn begin(mark: Option<&str>) -> Result<(usize, Option<String>), Fault> {
     let bytes = URL_SAFE_NO_PAD.decode(mark).map_err(|_| strange())?;
     let text = String::from_utf8(bytes).map_err(|_| strange())?;
     let (rank, mark) = text.split_once(' ').ok_or_else(strange)?;
-    let rank = rank.parse().ok().filter(|rank| *rank < GROUPS.len()).ok_or_else(strange)?;
+    let rank = rank.parse().ok().filter(|rank| *rank < KINDS.len()).ok_or_else(strange)?;
     Ok((rank, Some(mark.to_owned()).filter(|mark| !mark.is_empty())))
 }
