@@ -2,6 +2,7 @@
 //!
 //! | file | role |
 //! | --- | --- |
+//! | [`access`] | whether somebody else may do something |
 //! | [`admission`] | bytes -> `Review` -> snapshot -> the pure core -> AdmissionReview bytes |
 //! | [`call`] | a request of the scaling API: its id, its body within bounds |
 //! | [`callers`] | who asks: looked up, remembered for a moment, paced |
@@ -19,6 +20,7 @@
 //!
 //! [`router`] is all that the server needs; tests call it without one.
 
+pub mod access;
 mod admission;
 mod call;
 mod callers;

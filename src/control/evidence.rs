@@ -10,16 +10,16 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReviewSpec};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use tokio::sync::Mutex;
 
 use crate::clock;
+use crate::dialect::RAY;
+use crate::http::access::{is_allowed, on_clusters};
 
 /// The Lease of KubeRay's operator.
 const LEASE: &str = "ray-operator-leader";
@@ -177,28 +177,20 @@ impl Evidence {
     }
 
     async fn may_serve(&self, account: &str, home: &str, namespace: &str) -> kube::Result<bool> {
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(account.to_owned()),
-                groups: Some(vec![
-                    "system:serviceaccounts".to_owned(),
-                    format!("system:serviceaccounts:{home}"),
-                    "system:authenticated".to_owned(),
-                ]),
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some("ray.io".to_owned()),
-                    resource: Some("rayclusters".to_owned()),
-                    subresource: Some("status".to_owned()),
-                    verb: Some("update".to_owned()),
-                    namespace: Some(namespace.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
+        let status = ResourceAttributes {
+            subresource: Some("status".to_owned()),
+            ..on_clusters("update", RAY, namespace, None)
         };
-        let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let answer = api.create(&PostParams::default(), &review).await?;
-        Ok(answer.status.is_some_and(|status| status.allowed))
+        let spec = SubjectAccessReviewSpec {
+            user: Some(account.to_owned()),
+            groups: Some(vec![
+                "system:serviceaccounts".to_owned(),
+                format!("system:serviceaccounts:{home}"),
+                "system:authenticated".to_owned(),
+            ]),
+            resource_attributes: Some(status),
+            ..SubjectAccessReviewSpec::default()
+        };
+        is_allowed(&self.client, spec).await
     }
 }

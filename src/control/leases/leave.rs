@@ -1,14 +1,12 @@
 //! Whether a lease's requester may have it: the right to patch the cluster, and the policies.
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
-use kube::api::{Api, PostParams};
+use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
 use serde_json::{Value, json};
 
 use super::{Leases, Place};
 use crate::admission::{Phase, Review, review, wording};
 use crate::dialect::Dialect;
+use crate::http::access::{is_allowed, on_clusters};
 use crate::model::Operation;
 use crate::plan::lease::{Ask, DENIED, Lease, NOT_ALLOWED, Requester, Verdict};
 
@@ -79,23 +77,12 @@ fn refusals(around: &Leases, request: &Review) -> Vec<String> {
 }
 
 async fn may_patch(around: &Leases, place: &Place, requester: &Requester) -> kube::Result<bool> {
-    let review = SubjectAccessReview {
-        spec: SubjectAccessReviewSpec {
-            user: Some(requester.username.clone()),
-            groups: Some(requester.groups.clone()),
-            resource_attributes: Some(ResourceAttributes {
-                group: Some(place.dialect.group().to_owned()),
-                resource: Some("rayclusters".to_owned()),
-                verb: Some("patch".to_owned()),
-                namespace: Some(place.key.namespace.clone()),
-                name: Some(place.key.name.clone()),
-                ..ResourceAttributes::default()
-            }),
-            ..SubjectAccessReviewSpec::default()
-        },
-        ..SubjectAccessReview::default()
+    let (group, key) = (place.dialect.group(), &place.key);
+    let spec = SubjectAccessReviewSpec {
+        user: Some(requester.username.clone()),
+        groups: Some(requester.groups.clone()),
+        resource_attributes: Some(on_clusters("patch", group, &key.namespace, Some(&key.name))),
+        ..SubjectAccessReviewSpec::default()
     };
-    let api: Api<SubjectAccessReview> = Api::all(around.client.clone());
-    let answer = api.create(&PostParams::default(), &review).await?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
+    is_allowed(&around.client, spec).await
 }

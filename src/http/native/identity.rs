@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use sha2::{Digest as _, Sha256};
 
+use crate::http::access::{is_allowed, on_clusters};
 use crate::http::call::values;
 use crate::http::callers::Callers;
 use crate::http::objects::{outage, patient};
@@ -48,7 +47,7 @@ pub(super) struct Deed<'a> {
 
 pub(super) struct Identities {
     tokens: Api<TokenReview>,
-    rights: Api<SubjectAccessReview>,
+    client: Client,
     audience: String,
     callers: Callers<Somebody>,
     begun: Instant,
@@ -59,7 +58,7 @@ impl Identities {
     pub(super) fn new(client: Client, audience: &str, rate: Rate, lasts: Duration) -> Self {
         Self {
             tokens: Api::all(client.clone()),
-            rights: Api::all(client),
+            client,
             audience: audience.to_owned(),
             callers: Callers::new(rate, lasts),
             begun: Instant::now(),
@@ -134,27 +133,17 @@ impl Identities {
 
     async fn ask(&self, somebody: &Somebody, deed: Deed<'_>) -> Result<bool, Fault> {
         let Deed { verb, group, namespace, name } = deed;
-        let word = |text: &str| Some(text.to_owned());
-        let attributes = ResourceAttributes {
-            group: word(group),
-            resource: word("rayclusters"),
-            verb: word(verb),
-            namespace: word(namespace),
-            name: word(name).filter(|name| !name.is_empty()),
-            ..ResourceAttributes::default()
-        };
+        let name = Some(name).filter(|name| !name.is_empty());
         let spec = SubjectAccessReviewSpec {
             user: Some(somebody.caller.user.clone()),
             groups: Some(somebody.caller.groups.clone()),
             uid: somebody.uid.clone(),
             extra: somebody.extra.clone(),
-            resource_attributes: Some(attributes),
+            resource_attributes: Some(on_clusters(verb, group, namespace, name)),
             ..SubjectAccessReviewSpec::default()
         };
-        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-        let answer = patient(self.rights.create(&PostParams::default(), &review)).await;
-        let answer = answer.map_err(|error| unanswered("review access", &error))?;
-        Ok(answer.status.is_some_and(|status| status.allowed))
+        let answer = patient(is_allowed(&self.client, spec)).await;
+        answer.map_err(|error| unanswered("review access", &error))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known<bool>> {
