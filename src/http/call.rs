@@ -4,17 +4,20 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::extract::connect_info::ConnectInfo;
-use axum::http::HeaderMap;
-use axum::http::header::HeaderName;
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio_util::task::TaskTracker;
 
 use crate::scaling::{Code, Fault};
 
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id of a request that is taken over from the caller.
 const MAX_ID: usize = 64;
@@ -50,11 +53,46 @@ impl Call {
             begun: Instant::now(),
         }
     }
+
+    /// A response to it: its headers, and those that a fault's code asks for; `methods` are what the path
+    /// takes.
+    pub(super) fn answered(
+        &self,
+        (status, body): (StatusCode, Body),
+        kind: &'static str,
+        code: Option<Code>,
+        methods: impl FnOnce() -> Vec<&'static str>,
+    ) -> Response {
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(HeaderValue::from_str(&self.id).map(|id| (REQUEST_ID, id)));
+        match code {
+            Some(Code::RateLimited | Code::Unavailable) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Some(Code::Unauthenticated | Code::KubernetesToken) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Some(Code::MethodNotAllowed) => {
+                let methods = methods().join(", ");
+                headers.extend(HeaderValue::from_str(&methods).map(|methods| (ALLOW, methods)));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// Microseconds so far.
+    pub(super) fn micros(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Every value of a header.
 pub(super) fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
-    headers.get_all(name).iter().map(axum::http::HeaderValue::as_bytes).collect()
+    headers.get_all(name).iter().map(HeaderValue::as_bytes).collect()
 }
 
 /// The address that a request came from.
@@ -63,7 +101,7 @@ pub(super) fn peer(request: &Request) -> Option<IpAddr> {
 }
 
 /// The whole body.
-pub(super) async fn body(body: axum::body::Body) -> Result<Bytes, Fault> {
+pub(super) async fn body(body: Body) -> Result<Bytes, Fault> {
     let whole = Limited::new(body, MAX_BODY).collect();
     let Ok(whole) = tokio::time::timeout(BODY_WITHIN, whole).await else {
         return Err(Fault::new(Code::TooSlow, "the body did not arrive in time"));

@@ -123,8 +123,7 @@ pub fn router(api: Arc<Api>) -> Router {
 
 async fn respond(State(api): State<Arc<Api>>, request: Request) -> Response {
     let call = Call::of(&request);
-    let path = request.uri().path().to_owned();
-    let route = Route::of(request.method().as_str(), &path);
+    let route = Route::of(&call.method, &call.path);
     let label = route.as_ref().map_or("none", |route| route.as_str());
     let (who, outcome) = match route {
         Ok(route) if route.is_open() => (None, Ok(open(&api, route))),

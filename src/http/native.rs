@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use self::answer::Done;
 use self::clusters::Clusters;
 use self::identity::Identities;
+use self::work::Next;
 use super::Snapshot;
 use super::call::Call;
 use super::counts::{Counts, Dialect as Spoken};
@@ -180,8 +181,9 @@ async fn within(api: Arc<Api>, target: Target<'_>, request: Request, call: &Call
     let mut who = None;
     let work = work::work(&api, target, request, call, &mut who);
     let outcome = match tokio::time::timeout(deadline, work).await {
-        Ok(Ok(Done::Wait(waiting))) => wait::answer(Arc::clone(&api), *waiting, call).await,
-        Ok(outcome) => outcome,
+        Ok(Ok(Next::Wait(waiting))) => wait::answer(Arc::clone(&api), *waiting, call).await,
+        Ok(Ok(Next::Done(done))) => Ok(done),
+        Ok(Err(fault)) => Err(fault),
         Err(_) => Err(Fault::new(
             Code::Unavailable,
             "not done in time: Kubernetes is slow. Look at the cluster before you try again; a change \

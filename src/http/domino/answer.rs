@@ -1,11 +1,11 @@
 //! JSON answers, their headers, and one log line for each. No query, body or credential is logged.
 
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::http::call::{Call, REQUEST_ID};
+use crate::http::call::Call;
 use crate::scaling::{Code, Fault, Route};
 
 /// A success.
@@ -60,29 +60,11 @@ pub(super) fn answer(
             who,
             status = status.as_u16(),
             error = code.map(Code::as_str),
-            micros = u64::try_from(call.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            micros = call.micros(),
             "answered"
         );
     }
-    let mut response = (status, body.to_string()).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(&call.id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    match code {
-        Some(Code::RateLimited | Code::Unavailable) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        Some(Code::Unauthenticated | Code::KubernetesToken) => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        Some(Code::MethodNotAllowed) => {
-            let methods = Route::methods(&call.path).join(", ");
-            headers.extend(HeaderValue::from_str(&methods).map(|methods| (ALLOW, methods)));
-        }
-        _ => {}
-    }
-    response
+    call.answered((status, Body::from(body.to_string())), "application/json", code, || {
+        Route::methods(&call.path)
+    })
 }

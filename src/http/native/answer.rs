@@ -2,14 +2,12 @@
 //! logged.
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::wait::Waiting;
-use crate::http::call::{Call, REQUEST_ID};
+use crate::http::call::Call;
 use crate::scaling::native::endpoint::methods;
 use crate::scaling::native::openapi::DOCUMENT;
 use crate::scaling::native::view::{Problem, slug};
@@ -19,8 +17,6 @@ use crate::scaling::{Code, Fault};
 pub(super) enum Done {
     /// An answer.
     Json(StatusCode, String),
-    /// An answer when the workers have joined.
-    Wait(Box<Waiting>),
     /// A stream of events.
     Events(Body),
 }
@@ -63,9 +59,6 @@ pub(super) fn answer(
     let (status, kind, body) = match outcome {
         Ok(Done::Json(status, body)) => (status, "application/json", Body::from(body)),
         Ok(Done::Events(body)) => (StatusCode::OK, "text/event-stream", body),
-        Ok(Done::Wait(_)) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "application/json", Body::from("{}"))
-        }
         Err(fault) => {
             let problem = Problem::of(fault, &call.path, &call.id);
             let status = StatusCode::from_u16(problem.status);
@@ -84,29 +77,9 @@ pub(super) fn answer(
             who,
             status = status.as_u16(),
             error = code.map(slug),
-            micros = u64::try_from(call.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            micros = call.micros(),
             "answered"
         );
     }
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(&call.id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    match code {
-        Some(Code::RateLimited | Code::Unavailable) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        Some(Code::Unauthenticated) => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        Some(Code::MethodNotAllowed) => {
-            let methods = methods(&call.path).join(", ");
-            headers.extend(HeaderValue::from_str(&methods).map(|methods| (ALLOW, methods)));
-        }
-        _ => {}
-    }
-    response
+    call.answered((status, body), kind, code, || methods(&call.path))
 }

@@ -31,6 +31,14 @@ use crate::scaling::native::request::{self, Query, USUAL_PAGE, Wanted};
 use crate::scaling::native::view::{ClusterList, ClusterState, ClusterSummary, ScaleResult};
 use crate::scaling::{Code, Fault};
 
+/// What a request comes to, as far as it goes without waiting for workers.
+pub(super) enum Next {
+    /// It is done.
+    Done(Done),
+    /// It is done when the workers have joined.
+    Wait(Box<Waiting>),
+}
+
 /// A cluster that was found: its kind, and the object.
 pub(super) type Found = (Dialect, Value);
 
@@ -52,7 +60,7 @@ pub(super) async fn work(
     request: Request,
     call: &Call,
     who: &mut Option<String>,
-) -> Result<Done, Fault> {
+) -> Result<Next, Fault> {
     let from = peer(&request);
     let (head, body) = request.into_parts();
     let somebody = api.identities.identify(&head.headers, from).await?;
@@ -147,7 +155,7 @@ impl Asked {
         })
     }
 
-    async fn list(&self) -> Result<Done, Fault> {
+    async fn list(&self) -> Result<Next, Fault> {
         let allowed = self.allowed("list").await?;
         let (mut rank, mut mark) = begin(self.query.mark.as_deref())?;
         let mut left = self.query.limit.unwrap_or(USUAL_PAGE);
@@ -170,18 +178,18 @@ impl Asked {
             page.mark =
                 Some(URL_SAFE_NO_PAD.encode(format!("{rank} {}", mark.unwrap_or_default())));
         }
-        ok(&page)
+        ok(&page).map(Next::Done)
     }
 
-    async fn get(self, streams: bool) -> Result<Done, Fault> {
+    async fn get(self, streams: bool) -> Result<Next, Fault> {
         let allowed = self.allowed("get").await?;
         let (dialect, object) = self.find(&allowed, Lane::Reads).await?;
         let state = self.state(dialect, &object).await?;
         match self.query.wait {
-            None => ok(&state),
+            None => ok(&state).map(Next::Done),
             Some(seconds) => {
                 let waiting = Waiting { dialect, state, scale: None, seconds, streams };
-                Ok(Done::Wait(Box::new(waiting)))
+                Ok(Next::Wait(Box::new(waiting)))
             }
         }
     }
@@ -208,7 +216,7 @@ impl Asked {
         wanted: Wanted,
         key: Option<Key>,
         streams: bool,
-    ) -> Result<Done, Fault> {
+    ) -> Result<Next, Fault> {
         let called = format!("{allowed:?} {}/{}", self.namespace, self.name);
         let mut turn = self.api.turns.wait(&called).await;
         let writes = self.api.writes.clone();
@@ -229,10 +237,10 @@ impl Asked {
             cluster: state.clone(),
         };
         match self.query.wait.filter(|_| !self.query.dry_run) {
-            None => ok(&result),
+            None => ok(&result).map(Next::Done),
             Some(seconds) => {
                 let waiting = Waiting { dialect, state, scale: Some(result), seconds, streams };
-                Ok(Done::Wait(Box::new(waiting)))
+                Ok(Next::Wait(Box::new(waiting)))
             }
         }
     }
