@@ -9,9 +9,25 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::ray::Token;
 
 /// Longer than any sound answer takes; an unreachable server is said to be one.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The runtime of a command that asks and ends.
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.context("failed to start the runtime")
+}
+
+/// The token of a cluster's dashboard, from the file that the user names.
+pub(super) fn ray_token(file: &Path) -> anyhow::Result<Token> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {shown}"))?;
+    Token::new(&text).with_context(|| format!("{shown} holds no token"))
+}
 
 /// The configuration that the flags ask for.
 pub(super) async fn config(asked: Option<&str>, file: Option<&Path>) -> anyhow::Result<Config> {

@@ -19,7 +19,6 @@ use crate::dialect::{DOMINO, Dialect, RAY};
 use crate::http::nodes::{Looks, Way};
 use crate::http::objects;
 use crate::plan::pod::Pod;
-use crate::ray::Token;
 use crate::scaling::native::view::ClusterState;
 use crate::scaling::workers::{GroupState, Workers};
 
@@ -97,7 +96,7 @@ impl ClusterArgs {
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).context("failed to make a client")?;
-        let token = self.ray_token_file.as_ref().map(token).transpose()?;
+        let token = self.ray_token_file.as_deref().map(context::ray_token).transpose()?;
         let way = if inside() && token.is_none() { Way::Direct } else { Way::Proxied(token) };
         let mut found = Vec::new();
         let mut refused = None;
@@ -154,12 +153,6 @@ impl ClusterArgs {
 /// Whether this runs in a Pod.
 fn inside() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-}
-
-fn token(file: &PathBuf) -> anyhow::Result<Token> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {shown}"))?;
-    Token::new(&text).with_context(|| format!("{shown} holds no token"))
 }
 
 /// When a wait is over.

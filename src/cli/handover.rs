@@ -92,10 +92,7 @@ impl To {
 
 /// Hands clusters over.
 pub fn run(args: &HandoverArgs) -> anyhow::Result<Verdict> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
+    let runtime = context::runtime()?;
     runtime.block_on(hand_over(args))
 }
 

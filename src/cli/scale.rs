@@ -8,14 +8,14 @@ mod lease;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 
 use super::follow::{ClusterArgs, Followed, Format, Until, summary};
 use super::output::{self, print};
-use super::{Verdict, trouble};
+use super::{Verdict, context, trouble};
 use crate::clock::parse_duration;
 use crate::http::objects::{Attempts, Written};
 use crate::scaling::native::change::{Given, Planned, plan};
@@ -93,10 +93,7 @@ enum DryRun {
 
 /// Runs the command.
 pub fn run(args: &ScaleArgs) -> anyhow::Result<Verdict> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
+    let runtime = context::runtime()?;
     match runtime.block_on(scale(args)) {
         Err(error) => match error.downcast::<Fault>() {
             Ok(fault) => {
@@ -125,16 +122,19 @@ async fn scale(args: &ScaleArgs) -> anyhow::Result<Verdict> {
     if let Some(hold) = args.hold {
         return lease::hold(args, &followed, &object, hold).await;
     }
-    let (planned, object) = write(args, &followed).await?;
+    let (planned, object) = write(args, &followed, object).await?;
     end(args, &followed, planned, &object).await
 }
 
 /// Plans and patches until the patch meets the object that it was planned from.
-async fn write(args: &ScaleArgs, followed: &Followed) -> anyhow::Result<(Planned, Value)> {
+async fn write(
+    args: &ScaleArgs,
+    followed: &Followed,
+    mut before: Value,
+) -> anyhow::Result<(Planned, Value)> {
     let dry_run = args.dry_run.is_some();
     let mut attempts = Attempts::default();
     loop {
-        let before = current(followed).await?;
         let planned = planned(args, followed, &before).await?;
         if planned.operations.is_empty() {
             return Ok((planned, before));
@@ -144,6 +144,7 @@ async fn write(args: &ScaleArgs, followed: &Followed) -> anyhow::Result<(Planned
         if let Some(after) = attempts.end(planned.operations.clone(), written).await {
             return Ok((planned, after));
         }
+        before = current(followed).await?;
     }
 }
 

@@ -4,13 +4,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 
-use super::Verdict;
 use super::follow::{ClusterArgs, Format, Until, summary};
 use super::output::print;
+use super::{Verdict, context};
 use crate::clock::parse_duration;
 
 /// Wait until the workers of a cluster have joined Ray
@@ -60,10 +59,7 @@ pub struct WaitArgs {
 
 /// Runs the command.
 pub fn run(args: &WaitArgs) -> anyhow::Result<Verdict> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
+    let runtime = context::runtime()?;
     runtime.block_on(async {
         let (followed, object) = args.cluster.find().await?;
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or("");

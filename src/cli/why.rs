@@ -25,7 +25,6 @@ use crate::admission::{Phase, Review, review};
 use crate::clock::{self, parse_duration};
 use crate::model::{Finding, Operation};
 use crate::plan::why::{Chain, State, chain};
-use crate::ray::Token;
 use report::Report;
 
 /// Say what keeps a cluster from scaling, and what to do
@@ -107,10 +106,7 @@ enum Format {
 
 /// Runs the command.
 pub fn run(args: &WhyArgs) -> anyhow::Result<Verdict> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
+    let runtime = context::runtime()?;
     let report = runtime.block_on(look(args))?;
     let text = match args.output {
         Format::Text => report.text(output::width()),
@@ -129,7 +125,7 @@ fn verdict(chain: &Chain) -> Verdict {
 }
 
 async fn look(args: &WhyArgs) -> anyhow::Result<Report> {
-    let token = args.ray_token_file.as_deref().map(token).transpose()?;
+    let token = args.ray_token_file.as_deref().map(context::ray_token).transpose()?;
     let config = context::config(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.to_string();
@@ -146,12 +142,6 @@ async fn look(args: &WhyArgs) -> anyhow::Result<Report> {
         chain,
         dashboard: dashboard.map(|it| it.forwarded()),
     })
-}
-
-fn token(file: &std::path::Path) -> anyhow::Result<Token> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {shown}"))?;
-    Token::new(&text).with_context(|| format!("{shown} holds no token"))
 }
 
 /// What the rules say, as if somebody created the cluster today.

@@ -26,10 +26,7 @@ const RESTARTS: usize = 3;
 
 /// Judges every object of a Ray kind that the context may list; whether all could be read.
 pub(super) fn read(args: &AuditArgs, rules: &Rules, records: &mut Records) -> anyhow::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
+    let runtime = context::runtime()?;
     runtime.block_on(async {
         let config = context::config(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
         let server = config.cluster_url.to_string();
