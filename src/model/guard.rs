@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Pointer;
+use super::{Op, Pointer};
 
 /// That the place holds what was read. Of an absent one, that it or its highest absent parent is null:
 /// a test below a parent that is not there fails as malformed.
-pub fn test(object: &Value, at: &Pointer) -> Value {
+fn test(object: &Value, at: &Pointer) -> Value {
     let mut at = at.clone();
     while let Some((parent, _)) = at.split_last() {
         if parent.get(object).is_some_and(|it| !it.is_null()) {
@@ -16,6 +16,30 @@ pub fn test(object: &Value, at: &Pointer) -> Value {
     }
     let value = at.get(object).unwrap_or(&Value::Null);
     json!({"op": "test", "path": at.to_json_pointer(), "value": value})
+}
+
+/// The changes behind a test of the UID, of the deletion, and of each of `places`, each once; nothing
+/// where nothing changes.
+pub fn guarded<'a>(
+    object: &Value,
+    places: impl IntoIterator<Item = &'a Pointer>,
+    changes: &[Op],
+) -> Vec<Value> {
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let always = [Pointer::of(["metadata", "uid"]), Pointer::of(["metadata", "deletionTimestamp"])];
+    let mut operations: Vec<Value> = Vec::new();
+    let mut guard = |at: &Pointer| {
+        let test = test(object, at);
+        if !operations.contains(&test) {
+            operations.push(test);
+        }
+    };
+    always.iter().for_each(&mut guard);
+    places.into_iter().for_each(&mut guard);
+    operations.extend(changes.iter().map(Op::to_json));
+    operations
 }
 
 #[cfg(test)]

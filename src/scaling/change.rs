@@ -14,8 +14,7 @@ use super::principal::OWNER;
 use super::tier::Tier;
 use super::{Code, Fault};
 use crate::dialect::Dialect;
-use crate::model::guard::test;
-use crate::model::{Cluster, Count, Draft, Edit, Group, Pointer};
+use crate::model::{Cluster, Count, Draft, Edit, Group, Pointer, guard};
 
 /// How a route understands a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +180,7 @@ impl<'a> Now<'a> {
         let mut read = vec![self.group.min.at.clone(), self.group.max.at.clone(), note];
         read.extend(also.as_ref().map(|edit| edit.at.clone()));
         draft.apply(also);
-        let operations = guarded(self.object, &read, draft);
+        let operations = guarded(self.object, &read, &draft);
         Change { operations, from: self.counts, to, capped }
     }
 }
@@ -199,28 +198,9 @@ pub(super) fn not_deleted(object: &Value) -> Result<(), Fault> {
 
 /// The operations of `draft` behind a test of the UID, of the owner, and of every place in `read`;
 /// none where nothing changes.
-pub(super) fn guarded(object: &Value, read: &[Pointer], draft: Draft<'_>) -> Vec<Value> {
+pub(super) fn guarded(object: &Value, read: &[Pointer], draft: &Draft<'_>) -> Vec<Value> {
     let owner = Pointer::of(["metadata", "labels", OWNER]);
-    let read: Vec<Pointer> = std::iter::once(owner).chain(read.iter().cloned()).collect();
-    tested(object, &read, draft)
-}
-
-/// The operations of `draft` behind a test of the UID and of every place in `read`; none where nothing
-/// changes.
-pub(super) fn tested(object: &Value, read: &[Pointer], draft: Draft<'_>) -> Vec<Value> {
-    let (operations, _) = draft.into_parts();
-    if operations.is_empty() {
-        return Vec::new();
-    }
-    let always = [Pointer::of(["metadata", "uid"]), Pointer::of(["metadata", "deletionTimestamp"])];
-    let mut tests: Vec<Value> = Vec::new();
-    for test in always.iter().chain(read).map(|at| test(object, at)) {
-        if !tests.contains(&test) {
-            tests.push(test);
-        }
-    }
-    tests.extend(operations.iter().map(crate::model::Op::to_json));
-    tests
+    guard::guarded(object, std::iter::once(&owner).chain(read), draft.ops())
 }
 
 const fn number(count: Count) -> Option<i64> {

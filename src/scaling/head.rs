@@ -152,7 +152,7 @@ pub fn step(
     let started_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let restart = Restart { uid: head.uid.clone(), started_at, by_rollout };
     draft.set(&note(ANNOTATION), restart.to_text().into());
-    let operations = guarded(object, &[note(ANNOTATION)], draft);
+    let operations = guarded(object, &[note(ANNOTATION)], &draft);
     Ok(Step::Begin { operations, restart })
 }
 

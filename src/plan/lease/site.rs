@@ -12,7 +12,7 @@ use super::{
 use crate::dialect::kuberay::parent;
 use crate::dialect::{Dialect, Parent};
 use crate::model::template::member;
-use crate::model::{Cluster, Count, Draft, Group, Op, Pointer, guard, template};
+use crate::model::{Cluster, Count, Draft, Group, Pointer, guard, template};
 use crate::plan::pod::{NodeType, Pod};
 
 /// A cluster that is there and stays.
@@ -299,15 +299,8 @@ impl<'a> Site<'a> {
 
     /// The patch that takes every step, behind tests of what it was planned from.
     pub(super) fn guarded(&self, steps: &[Step<'_>], before: &Entries) -> Vec<Value> {
-        let (changes, _) = self.changed(steps, before).into_parts();
-        if changes.is_empty() {
-            return Vec::new();
-        }
-        let mut places = vec![
-            Pointer::of(["metadata", "uid"]),
-            Pointer::of(["metadata", "deletionTimestamp"]),
-            note(),
-        ];
+        let draft = self.changed(steps, before);
+        let mut places = vec![note()];
         let touched = steps.iter().filter(|step| step.touches());
         for group in touched.filter_map(|step| self.group(&step.group)) {
             if self.view.traits.ray {
@@ -315,14 +308,7 @@ impl<'a> Site<'a> {
             }
             places.extend(Field::ALL.map(|field| place(group, field).clone()));
         }
-        let mut operations: Vec<Value> = Vec::new();
-        for test in places.iter().map(|at| guard::test(self.object, at)) {
-            if !operations.contains(&test) {
-                operations.push(test);
-            }
-        }
-        operations.extend(changes.iter().map(Op::to_json));
-        operations
+        guard::guarded(self.object, &places, draft.ops())
     }
 }
 

@@ -13,9 +13,10 @@ use super::replay::Key;
 use super::request::Wanted;
 use crate::dialect::kuberay::{managed_elsewhere, parent};
 use crate::dialect::{Dialect, Parent};
+use crate::model::guard::guarded;
 use crate::model::{Bounds, Cluster, Draft, Edit, Group};
 use crate::plan::pod::{NodeType, Pod};
-use crate::scaling::change::{self, Manner, Terms, not_deleted, tested};
+use crate::scaling::change::{self, Manner, Terms, not_deleted};
 use crate::scaling::workers::is_suspended;
 use crate::scaling::{Code, Fault};
 
@@ -168,7 +169,7 @@ fn of_ray(
     }
     read.extend(note.as_ref().map(|edit| edit.at.clone()));
     draft.apply(note);
-    Ok(tested(given.object, &read, draft))
+    Ok(guarded(given.object, &read, draft.ops()))
 }
 
 fn within(group: &Group<'_>, to: i64, terms: Terms) -> Result<(), Fault> {
