@@ -12,7 +12,9 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::issue::kept::held_names;
 
 /// Where a pair is kept: two files, or two keys of a Secret, named as if they were files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,12 +157,7 @@ impl Facts {
         let der = chain.first().ok_or("there is none")?;
         let (_, certificate) = X509Certificate::from_der(der)
             .map_err(|error| format!("it does not parse: {error}"))?;
-        let names: Vec<String> = certificate
-            .subject_alternative_name()
-            .ok()
-            .flatten()
-            .map(|san| san.value.general_names.iter().filter_map(name).collect())
-            .unwrap_or_default();
+        let names = held_names(&certificate);
         if names.is_empty() {
             return Err("it has no subject alternative name, and API servers look at nothing else"
                 .to_owned());
@@ -185,21 +182,6 @@ impl Facts {
         } else {
             None
         }
-    }
-}
-
-fn name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => {
-                <[u8; 4]>::try_from(*bytes).ok().map(|ip| std::net::Ipv4Addr::from(ip).to_string())
-            }
-            _ => {
-                <[u8; 16]>::try_from(*bytes).ok().map(|ip| std::net::Ipv6Addr::from(ip).to_string())
-            }
-        },
-        _ => None,
     }
 }
 

@@ -109,7 +109,8 @@ fn signed_by(ca: &X509Certificate<'_>) -> Option<Vec<u8>> {
     })
 }
 
-fn held_names(leaf: &X509Certificate<'_>) -> Vec<String> {
+/// Names and addresses that a certificate serves.
+pub fn held_names(leaf: &X509Certificate<'_>) -> Vec<String> {
     let names = leaf.subject_alternative_name().ok().flatten();
     let names = names.map(|it| it.value.general_names.as_slice()).unwrap_or_default();
     names.iter().filter_map(text).collect()
