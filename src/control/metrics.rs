@@ -4,11 +4,11 @@
 
 use kube::runtime::watcher;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::http::ops::encoded;
 use crate::plan::Action;
 
 /// A watch that broke.
@@ -119,10 +119,7 @@ impl Metrics {
 
     /// All of it in the text form of `OpenMetrics`.
     pub(super) fn page(&self) -> String {
-        let mut page = String::new();
-        // Writing to a String does not fail.
-        let _ = encode(&mut page, &self.registry);
-        page
+        encoded(&self.registry)
     }
 }
 

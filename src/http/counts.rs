@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use super::ops::encoded;
 
 /// Which routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -69,10 +70,7 @@ impl Counts {
 
     /// As Prometheus reads it.
     pub fn page(&self) -> String {
-        let mut page = String::new();
-        // Writing into a text does not fail.
-        let _ = encode(&mut page, &self.registry);
-        page
+        encoded(&self.registry)
     }
 }
 

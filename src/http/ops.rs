@@ -11,6 +11,8 @@ use std::time::Duration;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::text;
@@ -34,6 +36,14 @@ pub fn watched<F: Future<Output = Finding> + Send>(
         }
     });
     move || finding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What a registry holds, in the text form of `OpenMetrics`.
+pub fn encoded(registry: &Registry) -> String {
+    let mut page = String::new();
+    // Writing to a String does not fail.
+    let _ = encode(&mut page, registry);
+    page
 }
 
 /// A page for Prometheus, made when it is asked for.

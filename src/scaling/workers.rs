@@ -38,6 +38,20 @@ pub struct Workers {
     pub unknown: Option<String>,
 }
 
+/// A worker group as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupBounds {
+    /// Its name.
+    pub name: String,
+    /// `replicas` of the spec.
+    pub replicas: Option<i64>,
+    /// `minReplicas` of the spec, or what its absence means.
+    pub min_replicas: Option<i64>,
+    /// `maxReplicas` of the spec; null where there is no bound.
+    pub max_replicas: Option<i64>,
+}
+
 /// The workers of one group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +73,19 @@ pub struct GroupState {
     pub hosts: i64,
     /// How far its Pods have come.
     pub workers: Workers,
+}
+
+impl GroupBounds {
+    /// Of a group alone.
+    pub fn of(group: &Group<'_>) -> Self {
+        let bounds = group.bounds();
+        Self {
+            name: group.label().to_owned(),
+            replicas: group.replicas.count.number(),
+            min_replicas: bounds.map(|bounds| bounds.min),
+            max_replicas: bounds.map(|it| it.max).filter(|_| !group.is_unbounded()),
+        }
+    }
 }
 
 impl Workers {
@@ -88,11 +115,12 @@ impl Workers {
                 all_joined: known && joined == desired && whole(own.len()) == desired,
                 unknown: unknown.clone(),
             };
+            let GroupBounds { name, replicas, min_replicas, max_replicas } = GroupBounds::of(group);
             GroupState {
-                name: group.label().to_owned(),
-                replicas: group.replicas.count.number(),
-                min_replicas: group.bounds().map(|bounds| bounds.min),
-                max_replicas: group.bounds().map(|it| it.max).filter(|_| !group.is_unbounded()),
+                name,
+                replicas,
+                min_replicas,
+                max_replicas,
                 hosts: group.hosts().unwrap_or(1),
                 workers,
             }

@@ -12,7 +12,7 @@ use crate::model::template::text;
 use crate::plan::joined::Answer;
 use crate::plan::pod::Pod;
 use crate::scaling::fault::Cause;
-use crate::scaling::workers::{GroupState, Workers, is_suspended};
+use crate::scaling::workers::{GroupBounds, GroupState, Workers, is_suspended};
 use crate::scaling::{Code, Fault};
 
 /// A Ray cluster, of either API group.
@@ -76,20 +76,6 @@ pub struct ClusterSummary {
     pub suspended: bool,
     /// Its worker groups.
     pub groups: Vec<GroupBounds>,
-}
-
-/// A worker group as a list shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct GroupBounds {
-    /// Its name.
-    pub name: String,
-    /// `replicas` of the spec.
-    pub replicas: Option<i64>,
-    /// `minReplicas` of the spec, or what its absence means.
-    pub min_replicas: Option<i64>,
-    /// `maxReplicas` of the spec; null where there is no bound.
-    pub max_replicas: Option<i64>,
 }
 
 /// A page of a namespace's clusters.
@@ -213,12 +199,6 @@ impl ClusterSummary {
     /// Of an object alone; `None` where it holds no cluster.
     pub fn of(object: &Value, dialect: Dialect) -> Option<Self> {
         let view = dialect.view(object)?;
-        let groups = view.groups.iter().map(|group| GroupBounds {
-            name: group.label().to_owned(),
-            replicas: group.replicas.count.number(),
-            min_replicas: group.bounds().map(|bounds| bounds.min),
-            max_replicas: group.bounds().map(|it| it.max).filter(|_| !group.is_unbounded()),
-        });
         Some(Self {
             api_group: GroupKind::of(object).group,
             namespace: text(view.metadata, "namespace").unwrap_or("").to_owned(),
@@ -226,7 +206,7 @@ impl ClusterSummary {
             uid: at(object, "/metadata/uid").to_owned(),
             autoscaling: view.autoscaling,
             suspended: is_suspended(view.spec),
-            groups: groups.collect(),
+            groups: view.groups.iter().map(GroupBounds::of).collect(),
         })
     }
 }
