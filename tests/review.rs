@@ -87,6 +87,7 @@ fn the_json_report_has_the_promised_members() {
             [
                 "allowed",
                 "auditAnnotations",
+                "audited",
                 "causes",
                 "object",
                 "operation",

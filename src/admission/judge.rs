@@ -193,7 +193,9 @@ impl<'a> Work<'a> {
         let mut findings = distinct(findings);
         if !change.actor.is_person() {
             for finding in &mut findings {
-                let spoken = finding.rule == RuleId::SCOPE || finding.severity == Severity::Deny;
+                // No machine can mend what a policy asks of people; a refused scale would stop it.
+                let refuses = finding.severity == Severity::Deny && finding.policy.is_none();
+                let spoken = finding.rule == RuleId::SCOPE || refuses;
                 if !spoken {
                     finding.severity = Severity::Note;
                 }
@@ -235,8 +237,10 @@ fn annotations(answer: &Answer) -> BTreeMap<String, String> {
     const MOST: usize = 20;
     let list = |severity: Severity| {
         let spoken = answer.findings.iter().filter(|finding| finding.severity == severity);
-        let lines: Vec<String> =
-            spoken.take(MOST).map(|finding| format!("{} {}", finding.rule, finding.at)).collect();
+        let lines: Vec<String> = spoken
+            .take(MOST)
+            .map(|finding| format!("{} {}", finding.source(), finding.at))
+            .collect();
         lines.join("; ")
     };
     let changed: Vec<String> =
@@ -246,15 +250,19 @@ fn annotations(answer: &Answer) -> BTreeMap<String, String> {
         ("would-deny", denied),
         ("would-set", if answer.audited { changed.join("; ") } else { String::new() }),
         ("noted", list(Severity::Note)),
+        ("audited", list(Severity::Audit)),
     ];
     let spoken = facts.into_iter().filter(|(_, text)| !text.is_empty());
     spoken.map(|(key, text)| (key.to_owned(), text)).collect()
 }
 
-/// One finding for each rule and place.
+/// One finding for each rule, policy and place.
 fn distinct(findings: Vec<Finding>) -> Vec<Finding> {
     let mut seen = HashSet::new();
-    findings.into_iter().filter(|finding| seen.insert((finding.rule, finding.at.clone()))).collect()
+    let distinct = findings
+        .into_iter()
+        .filter(|finding| seen.insert((finding.rule, finding.policy.clone(), finding.at.clone())));
+    distinct.collect()
 }
 
 fn pass(review: &Review, why: Why) -> Answer {

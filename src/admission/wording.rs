@@ -31,7 +31,10 @@ pub fn cause(answer: &Answer, finding: &Finding) -> String {
 pub fn warnings(answer: &Answer) -> Vec<String> {
     let mut groups: Vec<(&Finding, usize)> = Vec::new();
     for finding in said(answer) {
-        match groups.iter_mut().find(|(first, _)| first.rule == finding.rule) {
+        match groups
+            .iter_mut()
+            .find(|(first, _)| first.rule == finding.rule && first.policy == finding.policy)
+        {
             Some((_, count)) => *count += 1,
             None => groups.push((finding, 1)),
         }
@@ -58,7 +61,7 @@ fn said(answer: &Answer) -> impl Iterator<Item = &Finding> {
 fn line(first: &Finding, count: usize) -> String {
     let verdict = if first.severity == Severity::Deny { "would deny: " } else { "" };
     let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
-    let tail = format!("{more} [{}]", first.rule);
+    let tail = format!("{more} [{}]", first.source());
     let head = format!("{verdict}{}: {}", first.at, first.message());
     format!("{}{tail}", cropped(&ascii(&head), LONGEST_WARNING - tail.len()))
 }

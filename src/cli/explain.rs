@@ -91,6 +91,7 @@ fn page(rule: &Rule) -> String {
     let does = match rule.severity {
         Severity::Deny => "refuses",
         Severity::Warn => "warns",
+        Severity::Audit => "reports",
         Severity::Note => "notes",
     };
     let mut out = format!("{}  ({does})\n{}\n\n", rule.id, rule.title);

@@ -1,14 +1,17 @@
 //! What a rule has to say about one place of one object.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::{Pointer, RuleId};
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
-    /// For reports, metrics and audit annotations; nobody is interrupted.
+    /// For metrics and audit annotations; no report shows it.
     Note,
+    /// For reports, metrics and audit annotations; nobody is interrupted.
+    Audit,
     /// Let through; a person is told.
     Warn,
     /// Refused.
@@ -20,6 +23,7 @@ impl Severity {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Note => "note",
+            Self::Audit => "audit",
             Self::Warn => "warn",
             Self::Deny => "deny",
         }
@@ -32,6 +36,8 @@ impl Severity {
 pub struct Finding {
     /// Which rule speaks.
     pub rule: RuleId,
+    /// The administrator's policy that asks for it; `None` where the rule holds without one.
+    pub policy: Option<Arc<str>>,
     /// How much it weighs.
     pub severity: Severity,
     /// Where.
@@ -55,6 +61,7 @@ impl Finding {
     ) -> Self {
         Self {
             rule,
+            policy: None,
             severity: Severity::Deny,
             at,
             found: found.into(),
@@ -93,9 +100,17 @@ impl Finding {
         out
     }
 
+    /// The rule's id, and the policy where one asks for it.
+    pub fn source(&self) -> String {
+        match &self.policy {
+            Some(policy) => format!("{}, policy {policy}", self.rule),
+            None => self.rule.to_string(),
+        }
+    }
+
     /// The message with the rule's id, as it stands behind a field path in a denial.
     pub fn cause(&self) -> String {
-        format!("{} [raywarden {}]", self.message(), self.rule)
+        format!("{} [raywarden {}]", self.message(), self.source())
     }
 }
 

@@ -62,7 +62,7 @@ fn by_rule(records: &Records) -> BTreeMap<&'static str, (usize, usize)> {
         let count = rules.entry(line.rule.map_or(CHANGED, RuleId::as_str)).or_default();
         match line.severity {
             Severity::Deny => count.0 += 1,
-            Severity::Warn | Severity::Note => count.1 += 1,
+            Severity::Warn | Severity::Audit | Severity::Note => count.1 += 1,
         }
     }
     rules

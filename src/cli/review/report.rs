@@ -127,7 +127,7 @@ impl Report {
             Self::Junit => Some(junit::case(judged)),
             Self::Admission => Some(format!("{}\n", wire::response(&judged.review.uid, answer))),
         };
-        let warned = told(judged).filter(|(_, denied)| !denied).count();
+        let warned = told(judged).filter(|(finding, denied)| !denied && !is_quiet(finding)).count();
         let patched = !answer.patch.is_empty();
         Part { text, verdict: Some((answer.allowed, patched, warned)), ..Part::default() }
     }
@@ -137,6 +137,11 @@ impl Report {
 pub(super) fn told<'a>(judged: &'a Judged<'_>) -> impl Iterator<Item = (&'a Finding, bool)> {
     let answer = &judged.answer;
     answer.spoken().map(|finding| (finding, finding.severity == Severity::Deny && !answer.audited))
+}
+
+/// Whether it is for reports alone: a policy that only audits asks for it.
+pub(super) fn is_quiet(finding: &Finding) -> bool {
+    finding.severity == Severity::Audit
 }
 
 /// Stands before what audit mode let through.
@@ -149,11 +154,17 @@ fn entry(judged: &Judged<'_>) -> Value {
     let answer = &judged.answer;
     let line = |finding: &Finding, denied: bool| {
         let message = format!("{}{}", would(finding, denied), finding.message());
-        json!({"field": finding.at.to_string(), "message": message, "rule": finding.rule.as_str()})
+        let mut line = json!({
+            "field": finding.at.to_string(), "message": message, "rule": finding.rule.as_str(),
+        });
+        if let (Some(policy), Value::Object(members)) = (&finding.policy, &mut line) {
+            members.insert("policy".to_owned(), json!(&**policy));
+        }
+        line
     };
-    let list = |wanted: bool| -> Vec<Value> {
+    let list = |wanted: fn(&Finding, bool) -> bool| -> Vec<Value> {
         told(judged)
-            .filter(|(_, denied)| *denied == wanted)
+            .filter(|(finding, denied)| wanted(finding, *denied))
             .map(|(finding, denied)| line(finding, denied))
             .collect()
     };
@@ -170,8 +181,9 @@ fn entry(judged: &Judged<'_>) -> Value {
         "source": {"file": judged.page.file, "line": judged.line},
         "operation": judged.review.operation.as_str(),
         "allowed": answer.allowed,
-        "causes": list(true),
-        "warnings": list(false),
+        "causes": list(|_, denied| denied),
+        "warnings": list(|finding, denied| !denied && !is_quiet(finding)),
+        "audited": list(|finding, _| is_quiet(finding)),
         "patch": answer.patch.iter().map(Op::to_json).collect::<Vec<_>>(),
         "auditAnnotations": answer.audit_annotations,
     })

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::problem::Problem;
 use super::judge::Judged;
-use super::report::told;
+use super::report::{is_quiet, told};
 use crate::model::{Finding, Severity};
 use crate::policy::rules::catalogue;
 
@@ -51,9 +51,10 @@ fn result(finding: &Finding, denied: bool, judged: &Judged<'_>) -> Value {
         }),
         None => json!({"startLine": judged.line}),
     };
+    let level = if is_quiet(finding) { "note" } else { "warning" };
     json!({
         "ruleId": finding.rule.as_str(),
-        "level": if denied { "error" } else { "warning" },
+        "level": if denied { "error" } else { level },
         "message": {"text": format!("{}: {}: {}", judged.name(), finding.at, finding.message())},
         "locations": [{
             "physicalLocation": {

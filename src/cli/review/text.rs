@@ -6,7 +6,7 @@ use super::super::excerpt::{Excerpt, printable};
 use super::super::manifest::Target;
 use super::super::paint::Paint;
 use super::judge::Judged;
-use super::report::{Summary, told, would};
+use super::report::{Summary, is_quiet, told, would};
 use crate::admission::wording::change;
 use crate::model::{Finding, Op};
 
@@ -27,8 +27,15 @@ pub(super) fn object(judged: &Judged<'_>, paint: &Paint, quiet: bool) -> Option<
     for (target, finding, refuses) in placed {
         draw(finding, refuses, target, judged, &mut out, paint);
     }
-    let count = |wanted: bool| findings.iter().filter(|(_, refuses)| *refuses == wanted).count();
-    verdict(judged, count(true), count(false), &mut out, paint);
+    let count = |wanted: fn(&Finding, bool) -> bool| {
+        findings.iter().filter(|(finding, refuses)| wanted(finding, *refuses)).count()
+    };
+    let counts = [
+        (count(|_, refuses| refuses), "fault"),
+        (count(|finding, refuses| !refuses && !is_quiet(finding)), "warning"),
+        (count(|finding, _| is_quiet(finding)), "audit finding"),
+    ];
+    verdict(judged, &counts, &mut out, paint);
     changes(judged, &mut out, paint);
     out.push('\n');
     Some(out)
@@ -42,10 +49,14 @@ fn draw(
     out: &mut String,
     paint: &Paint,
 ) {
-    let (colour, word) = if refuses { (paint.error, "denied") } else { (paint.warning, "warning") };
+    let (colour, word) = match (refuses, is_quiet(finding)) {
+        (true, _) => (paint.error, "denied"),
+        (false, true) => (paint.good, "audit"),
+        (false, false) => (paint.warning, "warning"),
+    };
     let found = printable(&finding.found);
     let prefix = would(finding, refuses);
-    let _ = writeln!(out, "{colour}{word}{}[{}]: {prefix}{found}", paint.off, finding.rule);
+    let _ = writeln!(out, "{colour}{word}{}[{}]: {prefix}{found}", paint.off, finding.source());
     let label = finding.at.to_string();
     match target {
         Some(target) => {
@@ -71,7 +82,7 @@ fn draw(
     out.push('\n');
 }
 
-fn verdict(judged: &Judged<'_>, errors: usize, warnings: usize, out: &mut String, paint: &Paint) {
+fn verdict(judged: &Judged<'_>, counts: &[(usize, &str)], out: &mut String, paint: &Paint) {
     let answer = &judged.answer;
     let (colour, word) =
         if answer.allowed { (paint.good, "admitted") } else { (paint.error, "denied") };
@@ -81,9 +92,9 @@ fn verdict(judged: &Judged<'_>, errors: usize, warnings: usize, out: &mut String
     if let Some(why) = answer.passed {
         let _ = write!(out, " ({why}: no rule asked)");
     }
-    for (count, noun) in [(errors, "fault"), (warnings, "warning")] {
-        if count > 0 {
-            let _ = write!(out, ", {}", counted(count, noun));
+    for (count, noun) in counts {
+        if *count > 0 {
+            let _ = write!(out, ", {}", counted(*count, noun));
         }
     }
     let _ = writeln!(out, "  {}:{}", printable(judged.page.file), judged.line);
