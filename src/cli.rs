@@ -18,6 +18,7 @@ mod manifest;
 mod nearest;
 pub mod output;
 mod paint;
+pub mod policies;
 mod problem;
 pub mod review;
 pub mod scale;

@@ -1,21 +1,44 @@
-//! Rules beside the invariant, and the catalogue that explains all rules.
+//! Rules beside the invariant: those that are built in, those of the administrators' policies, and
+//! the catalogue that explains all rules.
 //!
 //! Input: a [`Change`]. Output: findings. Rules are functions of one state of one cluster; an update
 //! asks them about the stored state too, so that a fault that was there before only warns.
 
+mod amount;
 mod checks;
+mod compile;
+mod judge;
+mod matching;
 pub mod rules;
+mod sections;
+pub mod spec;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::model::{Change, Cluster, Finding, Pointer, RuleId, Severity, Token};
 use checks::Subject;
 
-/// The administrators' policies, compiled; swapped as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub use compile::{Flaw, KIND, Policy};
+pub use matching::Labels;
+
+/// The administrators' policies, compiled, and what they read beside the object; swapped as a whole.
+#[derive(Clone, Debug, Default)]
 pub struct PolicySet {
     /// Warnings that foretell a certain failure refuse.
     pub strict: bool,
+    /// The policies, in the order in which they are asked.
+    pub policies: Vec<Arc<Policy>>,
+    /// Labels of namespaces, by name; those that are not here are not known.
+    pub namespaces: Arc<BTreeMap<String, Labels>>,
+    /// The moment of the snapshot, in Unix seconds: what expired before it is over.
+    pub now: i64,
+}
+
+impl PolicySet {
+    fn namespace_labels(&self, namespace: &str) -> Option<&Labels> {
+        self.namespaces.get(namespace)
+    }
 }
 
 /// Warnings that a strict policy turns into refusals: with these the autoscaler does not work at all.
@@ -30,6 +53,17 @@ const FORETELL_FAILURE: [RuleId; 6] = [
 
 /// What the rules beside the invariant say of the cluster as it stands.
 pub fn evaluate(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
+    let mut findings = built_in(policies, change);
+    findings.extend(judge::judge(policies, change, false));
+    findings
+}
+
+/// What the policies about labels and annotations say of a write that changed nothing else.
+pub fn evaluate_metadata(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
+    judge::judge(policies, change, true)
+}
+
+fn built_in(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
     let subject = |cluster| Subject { cluster, manager: change.manager, child: change.child };
     let mut findings = checks::all(&subject(change.new));
     if policies.strict {
@@ -47,11 +81,11 @@ pub fn evaluate(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
     }
     let before: HashMap<Key, String> = checks::all(&subject(old))
         .into_iter()
-        .map(|finding| (key(&finding, old), finding.found))
+        .map(|finding| (key(finding.rule, &finding.at, old), finding.found))
         .collect();
     let judged = findings.into_iter().map(|finding| {
         // Same rule, same place, same words: no field of the rule has changed.
-        let same = before.get(&key(&finding, change.new)) == Some(&finding.found);
+        let same = before.get(&key(finding.rule, &finding.at, change.new)) == Some(&finding.found);
         change.ratchet(finding, same, !same)
     });
     judged.collect()
@@ -60,13 +94,13 @@ pub fn evaluate(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
 /// A finding's rule and place, groups by name, so that a reordered list keeps its history.
 type Key = (RuleId, Option<String>, Vec<Token>);
 
-fn key(finding: &Finding, cluster: &Cluster<'_>) -> Key {
+fn key(rule: RuleId, at: &Pointer, cluster: &Cluster<'_>) -> Key {
     let groups: Pointer = cluster.at.at("workerGroupSpecs");
-    match finding.at.below(&groups) {
+    match at.below(&groups) {
         Some([Token::Index(index), rest @ ..]) => {
             let name = cluster.groups.get(*index).map(|group| group.label().to_owned());
-            (finding.rule, name, rest.to_vec())
+            (rule, name, rest.to_vec())
         }
-        _ => (finding.rule, None, finding.at.tokens().to_vec()),
+        _ => (rule, None, at.tokens().to_vec()),
     }
 }

@@ -66,6 +66,9 @@ fn rules(example: &Example) -> Vec<(String, String)> {
         std::fs::write(&path, object(example.base, before).to_string()).expect("can be written");
         command.arg("--old").arg(path);
     }
+    if let Some(policy) = example.policy {
+        command.arg("--policy").arg(policy_file(&folder, policy));
+    }
     let ran = run(command, &new, SOON);
     let _ = std::fs::remove_dir_all(folder);
     let report: Value = serde_json::from_str(&ran.stdout)
@@ -80,6 +83,19 @@ fn rules(example: &Example) -> Vec<(String, String)> {
     let mut rules = [list("causes", "deny"), list("warnings", "warn")].concat();
     rules.dedup();
     rules
+}
+
+/// A policy of that spec; it refuses.
+fn policy_file(folder: &std::path::Path, spec: &str) -> std::path::PathBuf {
+    let mut spec: Value = serde_saphyr::from_str(spec).expect("a spec is YAML");
+    spec["enforcement"] = "deny".into();
+    let policy = serde_json::json!({
+        "apiVersion": "raywarden.io/v1alpha1", "kind": "RayClusterPolicy",
+        "metadata": {"name": "example"}, "spec": spec,
+    });
+    let path = folder.join("policy.json");
+    std::fs::write(&path, policy.to_string()).expect("can be written");
+    path
 }
 
 fn tempfolder() -> std::path::PathBuf {

@@ -37,7 +37,12 @@ fn ask(case: &Case, object: &Value, phase: Phase) -> Answer {
         },
     });
     let parsed = Review::from_value(request).expect("a well-formed review");
-    review(&settings(case), &PolicySet { strict: case.strict }, phase, &parsed)
+    review(
+        &settings(case),
+        &PolicySet { strict: case.strict, ..PolicySet::default() },
+        phase,
+        &parsed,
+    )
 }
 
 /// The object after the patch, by a library that is not ours.

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::bounds::Clamp;
 use crate::dialect::{self, Dialect, kuberay};
+use crate::model::change::Request;
 use crate::model::{
     Actor, Change, Cluster, Draft, Finding, NodeManager, Op, Operation, Pointer, RuleId, Severity,
 };
@@ -24,9 +25,11 @@ pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &
         }
         return answer;
     }
-    if let Some(why) = gate::passes(review) {
-        return pass(review, why);
-    }
+    let metadata_only = match gate::passes(review) {
+        Some(Why::MetadataOnly) if !policies.policies.is_empty() => true,
+        Some(why) => return pass(review, why),
+        None => false,
+    };
     let Some(object) = &review.object else {
         return pass(review, Why::NoObject);
     };
@@ -53,12 +56,20 @@ pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &
         field_manager: review.field_manager.as_deref(),
         child: parent.is_some() || matches!(dialect, Dialect::Embedded(_)),
         strict: policies.strict,
+        request: Request {
+            kind: &review.kind.kind,
+            namespace: &review.namespace,
+            user: &review.user,
+            groups: &review.groups,
+            object,
+            old_object: stored,
+        },
         requested: &cluster,
         new: &cluster,
         old: old.as_ref(),
     };
     let work = Work { review, policies, phase, dialect, object, stored };
-    let mut answer = work.answer(&change);
+    let mut answer = if metadata_only { work.metadata(&change) } else { work.answer(&change) };
     answer.parent = parent.map(|(parent, name)| Parent {
         kind: parent.kind().to_owned(),
         name,
@@ -116,6 +127,16 @@ impl<'a> Work<'a> {
         if !change.actor.is_person() && !answer.patch.is_empty() {
             answer.clamps = clamps;
         }
+        answer
+    }
+
+    /// What only changes labels or annotations.
+    fn metadata(&self, change: &Change<'a>) -> Answer {
+        let judges = self.phase != Phase::Mutate;
+        let findings =
+            if judges { policy::evaluate_metadata(self.policies, change) } else { Vec::new() };
+        let mut answer = self.close(change, findings, Vec::new());
+        answer.passed = answer.findings.is_empty().then_some(Why::MetadataOnly);
         answer
     }
 

@@ -188,7 +188,13 @@ fn a_strict_policy_refuses_what_foretells_a_failure() {
     let bad = with(cluster(), "/spec/workerGroupSpecs", json!([]));
     let parsed = Review::from_value(request(None, &bad, "alice")).unwrap();
     let ask = |strict| {
-        review(&Settings::default(), &PolicySet { strict }, Phase::Validate, &parsed).allowed
+        review(
+            &Settings::default(),
+            &PolicySet { strict, ..PolicySet::default() },
+            Phase::Validate,
+            &parsed,
+        )
+        .allowed
     };
     assert!(ask(false) && !ask(true));
 }

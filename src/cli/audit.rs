@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::Verdict;
 use super::output::{self, print};
+use super::policies::PolicyArgs;
 use super::settings::SettingsArgs;
 use crate::admission::{PolicySet, Settings};
 use crate::model::Severity;
@@ -36,6 +37,9 @@ Examples:
 
   # One namespace of another cluster, for a script:
   raywarden audit --context prod -n team-a --output json
+
+  # What a policy would find before it is rolled out:
+  raywarden audit --policy new.yaml
 
   # Files, as somebody would find them stored:
   raywarden audit -f deploy/
@@ -68,6 +72,9 @@ pub struct AuditArgs {
     fail_on: FailOn,
 
     #[command(flatten)]
+    policies: PolicyArgs,
+
+    #[command(flatten)]
     settings: SettingsArgs,
 }
 
@@ -95,7 +102,10 @@ struct Rules {
 
 /// Runs the command.
 pub fn run(args: &AuditArgs) -> anyhow::Result<Verdict> {
-    let rules = Rules { settings: args.settings.settings(), policies: args.settings.policies() };
+    let rules = Rules {
+        settings: args.settings.settings(),
+        policies: args.policies.read(args.settings.policies())?,
+    };
     let mut records = Records::default();
     let complete = if args.files.is_empty() {
         cluster::read(args, &rules, &mut records)?

@@ -102,6 +102,9 @@ fn page(rule: &Rule) -> String {
         if !example.flags.is_empty() {
             let _ = writeln!(out, "  with {}", example.flags.join(" "));
         }
+        if let Some(policy) = example.policy {
+            let _ = writeln!(out, "  under a policy of:\n{}  this:", indented(policy));
+        }
         if let Some(before) = example.before {
             let _ = writeln!(out, "  stored before:\n{}  and then written:", indented(before));
         }
@@ -157,6 +160,7 @@ fn entry(rule: &Rule) -> Value {
             "before": example.before,
             "yaml": example.yaml,
             "flags": example.flags,
+            "policy": example.policy,
         })
     };
     json!({

@@ -39,6 +39,8 @@ pub(super) enum Piece<'a> {
     Ray(Object<'a>),
     /// An AdmissionReview.
     Review(Object<'a>),
+    /// A policy of an administrator.
+    Policy(Object<'a>),
     /// An object that is not ours.
     Other,
     /// Nothing that can be judged, or something to know.
@@ -175,6 +177,7 @@ impl Reader<'_> {
         match kinds::classify(&object.value) {
             Class::Ray => (self.each)(Piece::Ray(object)),
             Class::Review => (self.each)(Piece::Review(object)),
+            Class::Policy => (self.each)(Piece::Policy(object)),
             Class::List => self.list(object, depth),
             Class::NoObject(message) if self.source.named || depth > 0 => {
                 let problem = Problem::error(&self.source.name, message).at_line(object.line);

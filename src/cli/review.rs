@@ -24,6 +24,7 @@ use super::Verdict;
 use super::input::Inputs;
 use super::output::{self, Out};
 use super::paint::{Color, Paint};
+use super::policies::PolicyArgs;
 use super::problem::Problem;
 use super::settings::SettingsArgs;
 use crate::model::Operation;
@@ -47,6 +48,9 @@ Examples:
 
   # What the sidecar looks like where raywarden makes the Pods:
   raywarden review -f cluster.yaml --node-manager raywarden --output json
+
+  # With the administrators' policies, as the webhook would hold them:
+  raywarden review deploy/ --policy policies/
 
   # For code scanning and for test reports:
   raywarden review deploy/ --output sarif > raywarden.sarif
@@ -97,6 +101,9 @@ pub struct ReviewArgs {
     quiet: bool,
 
     #[command(flatten)]
+    policies: PolicyArgs,
+
+    #[command(flatten)]
     settings: SettingsArgs,
 }
 
@@ -139,7 +146,7 @@ pub fn run(args: &ReviewArgs) -> anyhow::Result<Verdict> {
     }
     let judge = Judge {
         settings: args.settings.settings(),
-        policies: args.settings.policies(),
+        policies: args.policies.read(args.settings.policies())?,
         operation: updates,
         user: &args.user,
         groups: &args.group,

@@ -118,7 +118,7 @@ impl SettingsArgs {
 
     /// The policies that the flags describe.
     pub fn policies(&self) -> PolicySet {
-        PolicySet { strict: self.strict }
+        PolicySet { strict: self.strict, ..PolicySet::default() }
     }
 }
 

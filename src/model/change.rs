@@ -1,7 +1,26 @@
 //! One write of one cluster, as the rules are asked about it.
 
+use serde_json::Value;
+
 use super::settings::OnReplicasAboveMax;
 use super::{Actor, Cluster, Finding, Group, NodeManager, Operation, Settings, Severity};
+
+/// What is asked of the API server, as far as policies read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The kind of the object.
+    pub kind: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// User name of the requester.
+    pub user: &'a str,
+    /// Groups of the requester.
+    pub groups: &'a [String],
+    /// The object as it comes, our changes not included.
+    pub object: &'a Value,
+    /// The stored object, on UPDATE.
+    pub old_object: Option<&'a Value>,
+}
 
 /// Who does what to which cluster, under which settings.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +39,8 @@ pub struct Change<'a> {
     pub child: bool,
     /// Warnings that foretell a certain failure refuse.
     pub strict: bool,
+    /// What was asked for.
+    pub request: Request<'a>,
     /// The cluster as the requester wrote it.
     pub requested: &'a Cluster<'a>,
     /// The cluster as it stands now, our changes included.

@@ -122,6 +122,10 @@ rules! {
     AUTH = "kuberay/auth-version",
     /// An upgrade strategy on a generated cluster.
     UPGRADE_STRATEGY = "kuberay/upgrade-strategy",
+    /// A label that a policy asks for.
+    POLICY_LABELS = "policy/labels",
+    /// An account that a policy does not allow.
+    POLICY_SERVICE_ACCOUNTS = "policy/service-accounts",
     /// A field that the schema does not have.
     UNKNOWN_FIELD = "schema/unknown-field",
     /// A value of a wrong type.

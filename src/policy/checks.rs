@@ -43,14 +43,14 @@ impl<'a> Section<'a> {
     }
 
     /// Its Pod template.
-    fn template(&self) -> Template<'a> {
+    pub(super) fn template(&self) -> Template<'a> {
         Template::of(self.raw, &self.at)
     }
 }
 
 impl<'a> Subject<'a> {
     /// The head, where there is one, and every worker group.
-    fn sections(&self) -> Vec<Section<'a>> {
+    pub(super) fn sections(&self) -> Vec<Section<'a>> {
         let head = self.cluster.spec.get("headGroupSpec").filter(|head| head.is_object());
         let head = head.map(|raw| Section {
             at: self.cluster.at.at("headGroupSpec"),

@@ -9,6 +9,7 @@ mod bounds;
 mod inject;
 mod kuberay;
 mod names;
+mod policies;
 mod schema;
 
 use crate::model::{RuleId, Severity};
@@ -43,6 +44,8 @@ pub struct Example {
     pub yaml: &'static str,
     /// Flags of `raywarden review` that the example needs.
     pub flags: &'static [&'static str],
+    /// The spec of the policy that the example is judged by, as YAML.
+    pub policy: Option<&'static str>,
 }
 
 /// The sound object that a fragment is laid over.
@@ -74,7 +77,7 @@ impl Rule {
 
 impl Example {
     const fn new(yaml: &'static str) -> Self {
-        Self { base: Base::RayCluster, before: None, yaml, flags: &[] }
+        Self { base: Base::RayCluster, before: None, yaml, flags: &[], policy: None }
     }
 
     const fn on(self, base: Base) -> Self {
@@ -83,6 +86,10 @@ impl Example {
 
     const fn after(self, before: &'static str) -> Self {
         Self { before: Some(before), ..self }
+    }
+
+    const fn under(self, policy: &'static str) -> Self {
+        Self { policy: Some(policy), ..self }
     }
 
     const fn with(self, flags: &'static [&'static str]) -> Self {
@@ -104,12 +111,13 @@ impl Base {
 
 /// Every rule, in the order of [`RuleId::ALL`].
 pub fn catalogue() -> impl Iterator<Item = &'static Rule> {
-    let families: [&[Rule]; 6] = [
+    let families: [&[Rule]; 7] = [
         bounds::RULES,
         names::RULES,
         inject::RULES,
         autoscaler::RULES,
         kuberay::RULES,
+        policies::RULES,
         schema::RULES,
     ];
     families.into_iter().flatten()

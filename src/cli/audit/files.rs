@@ -26,7 +26,7 @@ pub(super) fn read(
             complete &= !problem.is_error();
             output::note(&problem.line());
         }
-        Piece::Review(_) | Piece::Other => records.others += 1,
+        Piece::Review(_) | Piece::Policy(_) | Piece::Other => records.others += 1,
     });
     if records.objects.is_empty() && complete {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();

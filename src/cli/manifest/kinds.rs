@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::nearest::nearest;
 use crate::admission::wire::group_version;
 use crate::dialect;
+use crate::policy;
 
 /// What to do with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) enum Class {
     Ray,
     /// An admission request, judged as it is.
     Review,
+    /// A policy of an administrator.
+    Policy,
     /// Its items are objects.
     List,
     /// Counted.
@@ -47,6 +50,9 @@ pub(super) fn classify(value: &Value) -> Class {
     }
     if kind.ends_with("List") && object.get("items").is_some_and(Value::is_array) {
         return Class::List;
+    }
+    if group == dialect::OURS && kind == policy::KIND {
+        return Class::Policy;
     }
     if dialect::of(group, kind).is_some() {
         return known_version(group, version, kind);

@@ -12,6 +12,7 @@ fn pieces(text: &str) -> Vec<String> {
                     format!("{}@{}", name.unwrap_or("-"), object.line)
                 }
                 Piece::Review(object) => format!("review@{}", object.line),
+                Piece::Policy(object) => format!("policy {}", object.line),
                 Piece::Other => "other".to_owned(),
                 Piece::Problem(problem) => format!("problem {}", problem.line()),
             });

@@ -129,7 +129,7 @@ fn part(judge: &Judge<'_>, report: &Report, piece: Piece<'_>) -> Part {
     let judged = match piece {
         Piece::Ray(object) => judge.manifest(object),
         Piece::Review(object) => judge.admission(object),
-        Piece::Other => return Part::skipped(),
+        Piece::Policy(_) | Piece::Other => return Part::skipped(),
         Piece::Problem(problem) => return Part::problem(problem),
     };
     match judged {

@@ -27,7 +27,7 @@ impl Stored {
             Piece::Problem(problem) if problem.is_error() && fault.is_none() => {
                 fault = Some(problem);
             }
-            Piece::Review(_) | Piece::Other | Piece::Problem(_) => {}
+            Piece::Review(_) | Piece::Policy(_) | Piece::Other | Piece::Problem(_) => {}
         });
         match fault {
             Some(problem) => Err(anyhow::anyhow!("--old {}", problem.line())),

@@ -1,0 +1,210 @@
+//! From what an administrator wrote to rules, or to everything that is wrong with it.
+//!
+//! Input: the object as the API server stores it, or as a file holds it. Output: a [`Policy`], or
+//! flaws, each with its place. Sections are read one by one, so that one bad section hides no other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::matching::{Globs, Matcher};
+use super::sections::{Check, labels, service_accounts};
+use super::spec::{Enforcement, ExceptionSpec, MatchSpec, PolicySpec};
+use crate::dialect;
+use crate::model::Pointer;
+use crate::model::finding::quoted;
+
+/// The kind that is compiled here, of the group `raywarden.io`.
+pub const KIND: &str = "RayClusterPolicy";
+
+/// A policy, ready to be asked.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(super) name: Arc<str>,
+    pub(super) matcher: Matcher,
+    pub(super) rules: Vec<Rule>,
+    pub(super) exceptions: Vec<Exception>,
+}
+
+/// One rule of a policy.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) enforcement: Enforcement,
+    pub(super) check: Check,
+}
+
+/// Who may break a policy, and until when.
+#[derive(Clone, Debug)]
+pub(super) struct Exception {
+    pub(super) owner: String,
+    pub(super) reason: String,
+    pub(super) expires: String,
+    /// Unix time in seconds.
+    pub(super) until: i64,
+    pub(super) namespaces: Globs,
+    pub(super) names: Globs,
+    pub(super) rules: Vec<String>,
+}
+
+/// Something that is wrong with a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Where in the object.
+    pub at: Pointer,
+    /// What was found, what is allowed, how to mend it.
+    pub message: String,
+}
+
+/// What is read and what went wrong on the way.
+pub(super) struct Reader<'a> {
+    spec: &'a Map<String, Value>,
+    flaws: Vec<Flaw>,
+}
+
+/// The place of the spec.
+pub(super) fn at() -> Pointer {
+    Pointer::of(["spec"])
+}
+
+impl Policy {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Compiles a `RayClusterPolicy`.
+    pub fn compile(object: &Value) -> Result<Self, Vec<Flaw>> {
+        let flaw = |at, message: &str| vec![Flaw { at, message: message.to_owned() }];
+        let name = object.pointer("/metadata/name").and_then(Value::as_str);
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Err(flaw(Pointer::of(["metadata", "name"]), "a policy needs a name"));
+        };
+        let Some(spec) = object.get("spec").and_then(Value::as_object) else {
+            return Err(flaw(at(), "a policy needs a spec, an object"));
+        };
+        let mut reader = Reader { spec, flaws: Vec::new() };
+        let policy = reader.policy(name);
+        if reader.flaws.is_empty() { Ok(policy) } else { Err(reader.flaws) }
+    }
+}
+
+impl Reader<'_> {
+    /// Notes a flaw.
+    pub(super) fn flaw(&mut self, at: Pointer, message: impl Into<String>) {
+        self.flaws.push(Flaw { at, message: message.into() });
+    }
+
+    /// Reads one section; what is wrong with it is noted.
+    fn section<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<T> {
+        let value = self.spec.get(key).filter(|value| !value.is_null())?;
+        match serde_path_to_error::deserialize(value) {
+            Ok(section) => Some(section),
+            Err(error) => {
+                let place = place(at().at(key), error.path());
+                self.flaw(place, error.inner().to_string());
+                None
+            }
+        }
+    }
+
+    fn policy(&mut self, name: &str) -> Policy {
+        self.unknown();
+        let usual: Enforcement = self.section("enforcement").unwrap_or_default();
+        let mut rules = Vec::new();
+        let mut rule = |enforcement: Option<Enforcement>, check: Check| {
+            rules.push(Rule { enforcement: enforcement.unwrap_or(usual), check });
+        };
+        if let Some(section) = self.section("labels") {
+            labels::compile(section, self, &mut rule);
+        }
+        if let Some(section) = self.section("serviceAccounts") {
+            service_accounts::compile(&section, self, &mut rule);
+        }
+        if rules.is_empty() && self.flaws.is_empty() {
+            self.flaw(
+                at(),
+                "a policy without a section or rule asks for nothing; write one of them",
+            );
+        }
+        let exceptions: Vec<ExceptionSpec> = self.section("exceptions").unwrap_or_default();
+        Policy {
+            name: name.into(),
+            matcher: self.matcher(),
+            rules,
+            exceptions: exceptions
+                .into_iter()
+                .enumerate()
+                .filter_map(|(index, spec)| self.exception(index, spec))
+                .collect(),
+        }
+    }
+
+    fn matcher(&mut self) -> Matcher {
+        let spec: MatchSpec = self.section("match").unwrap_or_default();
+        let known: BTreeSet<&str> = dialect::kinds().map(|(_, kind, ..)| kind).collect();
+        for (index, kind) in spec.kinds.iter().enumerate() {
+            if !known.contains(kind.as_str()) {
+                let known: Vec<&str> = known.iter().copied().collect();
+                let message = format!("{kind:?} is no Ray kind; allowed: {}", known.join(", "));
+                self.flaw(at().join(&["match", "kinds"]).at(index), message);
+            }
+        }
+        Matcher::of(spec)
+    }
+
+    /// Members of the spec that no section has.
+    fn unknown(&mut self) {
+        let schema = schemars::schema_for!(PolicySpec);
+        let known: Vec<&str> = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|fields| fields.keys().map(String::as_str))
+            .collect();
+        let unknown: Vec<&String> =
+            self.spec.keys().filter(|key| !known.contains(&key.as_str())).collect();
+        for key in unknown {
+            let message = format!("no such section; allowed: {}", known.join(", "));
+            self.flaw(at().at(key.clone()), message);
+        }
+    }
+
+    fn exception(&mut self, index: usize, spec: ExceptionSpec) -> Option<Exception> {
+        let place = at().at("exceptions").at(index);
+        for (key, text) in [("owner", &spec.owner), ("reason", &spec.reason)] {
+            if text.trim().is_empty() {
+                self.flaw(place.at(key), "an exception needs one, so that it can be asked about");
+            }
+        }
+        let format = &time::format_description::well_known::Rfc3339;
+        let Ok(until) = time::OffsetDateTime::parse(&spec.expires, format) else {
+            let message = format!(
+                "{} is no moment; write one such as 2027-01-31T00:00:00Z",
+                quoted(&Value::String(spec.expires))
+            );
+            self.flaw(place.at("expires"), message);
+            return None;
+        };
+        Some(Exception {
+            owner: spec.owner,
+            reason: spec.reason,
+            until: until.unix_timestamp(),
+            expires: spec.expires,
+            namespaces: Globs::of(&spec.namespaces),
+            names: Globs::of(&spec.names),
+            rules: spec.rules,
+        })
+    }
+}
+
+/// The place that a path below `base` names.
+fn place(base: Pointer, path: &serde_path_to_error::Path) -> Pointer {
+    use serde_path_to_error::Segment;
+    path.iter().fold(base, |at, segment| match segment {
+        Segment::Seq { index } => at.at(*index),
+        Segment::Map { key } | Segment::Enum { variant: key } => at.at(key.clone()),
+        Segment::Unknown => at,
+    })
+}

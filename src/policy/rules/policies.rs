@@ -1,0 +1,35 @@
+//! What the typed rules of policies mean. Each does what its policy says; the examples refuse.
+
+use super::{Example, Rule};
+use crate::model::{RuleId, Severity};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule::new(
+        RuleId::POLICY_LABELS,
+        Severity::Deny,
+        "clusters carry the labels that a policy requires",
+        "Cost reports and alerts are made from labels. With onPods the templates of head and groups \
+         carry them too, because it is Pods that are billed.",
+        "Add the label, with one of the values that the policy lists.",
+        Example::new("metadata: {labels: {cost-center: unknown}}\n").under(COST_CENTER),
+        Example::new("metadata: {labels: {cost-center: cc-1234}}\n").under(COST_CENTER),
+    ),
+    Rule::new(
+        RuleId::POLICY_SERVICE_ACCOUNTS,
+        Severity::Deny,
+        "Pods run as a service account that the policy allows",
+        "Whoever may run code in a cluster has the rights of the account that its Pods run as.",
+        "Name an allowed account in serviceAccountName of the template.",
+        Example::new(
+            "spec:\n  workerGroupSpecs:\n  - template: {spec: {serviceAccountName: admin}}\n",
+        )
+        .under(ACCOUNTS),
+        Example::new(
+            "spec:\n  workerGroupSpecs:\n  - template: {spec: {serviceAccountName: ray-worker}}\n",
+        )
+        .under(ACCOUNTS),
+    ),
+];
+
+const COST_CENTER: &str = "labels: {required: [{key: cost-center, values: ['cc-*']}]}\n";
+const ACCOUNTS: &str = "serviceAccounts: {allowed: ['ray-*']}\n";
