@@ -9,6 +9,7 @@ mod context;
 pub mod controller;
 mod excerpt;
 pub mod explain;
+pub mod export_vap;
 mod follow;
 pub mod generate;
 pub mod handover;
@@ -63,6 +64,8 @@ pub enum Command {
     Wait(Box<wait::WaitArgs>),
     /// Say what a rule means, why, and what to do
     Explain(explain::ExplainArgs),
+    /// Write the rules that the API server can hold by itself, as a floor below the webhook
+    ExportVap(Box<export_vap::ExportArgs>),
     /// Look after RayClusters: make their nodes and what they need
     Controller(Box<controller::ControllerArgs>),
     /// Serve the scaling API
@@ -96,6 +99,7 @@ impl Cli {
             Command::Scale(args) => scale::run(&args),
             Command::Wait(args) => wait::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::ExportVap(args) => export_vap::run(&args),
             Command::Controller(args) => controller::run(*args),
             Command::Api(args) => api::run(*args),
             Command::Handover(args) => handover::run(&args),

@@ -12,6 +12,7 @@ mod matching;
 pub mod rules;
 mod sections;
 pub mod spec;
+pub mod vap;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
