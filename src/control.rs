@@ -17,6 +17,7 @@ mod leader;
 mod leases;
 mod metrics;
 pub mod notes;
+pub mod pages;
 mod reconcile;
 mod register;
 mod reports;

@@ -11,6 +11,7 @@ use kube::Client;
 use kube::core::{ApiResource, GroupVersionKind};
 
 use crate::dialect;
+use crate::plan::report;
 
 /// What there is to list.
 #[derive(Debug, Default)]
@@ -19,13 +20,15 @@ pub(super) struct Served {
     pub(super) kinds: Vec<ApiResource>,
     /// Groups, and resources of served groups, that are not there.
     pub(super) absent: Vec<String>,
+    /// The reports that the controller keeps.
+    pub(super) reports: Option<ApiResource>,
 }
 
 /// Asks the server.
 pub(super) async fn served(client: &Client) -> kube::Result<Served> {
     let groups = client.list_api_groups().await?;
     let mut lists = BTreeMap::new();
-    for (group, ..) in dialect::kinds() {
+    for group in dialect::kinds().map(|(group, ..)| group).chain([report::GROUP]) {
         for version in versions(&groups, group) {
             if let Entry::Vacant(entry) = lists.entry(version) {
                 let list = client.list_api_group_resources(entry.key()).await?;
@@ -47,14 +50,8 @@ fn choose(groups: &APIGroupList, lists: &BTreeMap<String, APIResourceList>) -> S
     let mut served = Served::default();
     for (group, kind, plural, _) in dialect::kinds() {
         let versions = versions(groups, group);
-        let lists_it = |version: &&String| {
-            let resources = lists.get(*version).map(|list| list.resources.as_slice());
-            resources.unwrap_or_default().iter().any(|it| it.name == plural && it.kind == kind)
-        };
-        if let Some(version) = versions.iter().find(lists_it) {
-            let version = version.rsplit('/').next().unwrap_or_default();
-            let gvk = GroupVersionKind::gvk(group, version, kind);
-            served.kinds.push(ApiResource::from_gvk_with_plural(&gvk, plural));
+        if let Some(found) = first(&versions, lists, (group, kind, plural)) {
+            served.kinds.push(found);
             continue;
         }
         let absent =
@@ -63,7 +60,24 @@ fn choose(groups: &APIGroupList, lists: &BTreeMap<String, APIResourceList>) -> S
             served.absent.push(absent);
         }
     }
+    let reports = (report::GROUP, report::KIND, report::PLURAL);
+    served.reports = first(&versions(groups, report::GROUP), lists, reports);
     served
+}
+
+/// The resource of a kind, in the first of the versions that has it.
+fn first(
+    versions: &[String],
+    lists: &BTreeMap<String, APIResourceList>,
+    (group, kind, plural): (&str, &str, &str),
+) -> Option<ApiResource> {
+    let has_it = |version: &&String| {
+        let resources = lists.get(*version).map(|list| list.resources.as_slice());
+        resources.unwrap_or_default().iter().any(|it| it.name == plural && it.kind == kind)
+    };
+    let version = versions.iter().find(has_it)?.rsplit('/').next().unwrap_or_default();
+    let gvk = GroupVersionKind::gvk(group, version, kind);
+    Some(ApiResource::from_gvk_with_plural(&gvk, plural))
 }
 
 #[cfg(test)]
