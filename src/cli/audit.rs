@@ -12,7 +12,6 @@ mod dates;
 mod files;
 mod known;
 mod record;
-mod served;
 mod table;
 
 use std::io::{self, Write};

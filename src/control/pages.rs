@@ -6,6 +6,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use futures::AsyncReadExt as _;
 use kube::api::ListParams;
 use kube::core::Request;
 use kube::{Client, Error};
@@ -19,13 +20,23 @@ pub const PAGE: u32 = 500;
 pub struct Pages {
     client: Client,
     path: String,
+    labels: String,
     next: Option<String>,
+    /// The page, in one piece of memory for all pages.
+    text: Vec<u8>,
 }
 
 impl Pages {
-    /// The list at a path of the API server, from its beginning.
-    pub fn of(client: Client, path: &str) -> Self {
-        Self { client, path: path.to_owned(), next: Some(String::new()) }
+    /// The list at a path of the API server, from its beginning; of all objects where `labels` is
+    /// empty, else of those that the selector names.
+    pub fn of(client: Client, path: &str, labels: &str) -> Self {
+        Self {
+            client,
+            path: path.to_owned(),
+            labels: labels.to_owned(),
+            next: Some(String::new()),
+            text: Vec::new(),
+        }
     }
 
     /// Hands over every object of the next page; whether there was one.
@@ -35,12 +46,17 @@ impl Pages {
     ) -> kube::Result<bool> {
         let Some(token) = self.next.take() else { return Ok(false) };
         let mut parameters = ListParams::default().limit(PAGE);
+        if !self.labels.is_empty() {
+            parameters = parameters.labels(&self.labels);
+        }
         if !token.is_empty() {
             parameters = parameters.continue_token(&token);
         }
         let request = Request::new(&self.path).list(&parameters).map_err(Error::BuildRequest)?;
-        let text = self.client.request_text(request).await?;
-        let token = read(&text, each).map_err(Error::SerdeError)?;
+        self.text.clear();
+        let mut body = Box::pin(self.client.request_stream(request).await?);
+        body.read_to_end(&mut self.text).await.map_err(|error| Error::Service(Box::new(error)))?;
+        let token = read(&self.text, each).map_err(Error::SerdeError)?;
         self.next = (!token.is_empty()).then_some(token);
         Ok(true)
     }
@@ -52,8 +68,8 @@ impl Pages {
 }
 
 /// Hands over the items of a list; the token of the next page, or nothing.
-fn read<T: DeserializeOwned>(text: &str, each: &mut dyn FnMut(T)) -> serde_json::Result<String> {
-    let mut reader = serde_json::Deserializer::from_str(text);
+fn read<T: DeserializeOwned>(text: &[u8], each: &mut dyn FnMut(T)) -> serde_json::Result<String> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
     let token = List(Each(each, PhantomData)).deserialize(&mut reader)?;
     reader.end()?;
     Ok(token)
@@ -134,7 +150,7 @@ mod tests {
 
     fn items(text: &str) -> serde_json::Result<(Vec<Value>, String)> {
         let mut found = Vec::new();
-        let token = read(text, &mut |item| found.push(item))?;
+        let token = read(text.as_bytes(), &mut |item| found.push(item))?;
         Ok((found, token))
     }
 

@@ -5,7 +5,9 @@
 //! finding is [`Identity`]: the rule, who asks for it, and the place. Values that move, such as a
 //! count, make no new finding.
 
+pub mod found;
 pub mod kept;
+pub mod reports;
 
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ use crate::model::{Operation, RuleId, Severity};
 const AUDITOR: &str = "auditor";
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line {
     /// Its weight.
     pub severity: Severity,

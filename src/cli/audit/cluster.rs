@@ -18,9 +18,9 @@ use super::super::trouble::{self, Asked};
 use super::super::{context, output};
 use super::dates;
 use super::record::Records;
-use super::served::{Served, served};
 use super::{AuditArgs, Rules};
 use crate::control::pages::Pages;
+use crate::control::served::{Served, served};
 use crate::model::Severity;
 
 /// How often a list that became too old on its way is begun anew.
@@ -56,8 +56,9 @@ struct Audit<'a> {
 impl Audit<'_> {
     async fn all(&mut self) -> anyhow::Result<()> {
         let found = served(&self.client).await;
-        let Served { kinds, absent, reports } =
-            found.map_err(|error| trouble::discovering(error, &self.server))?;
+        let found = found.map_err(|error| trouble::discovering(error, &self.server))?;
+        let reports = found.own_reports().cloned();
+        let Served { kinds, absent, .. } = found;
         if self.dated && reports.is_none() {
             bail!(dates::not_served(&self.server));
         }
@@ -158,7 +159,7 @@ impl Audit<'_> {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
             None => Api::all_with(self.client.clone(), kind),
         };
-        Pages::of(self.client.clone(), api.resource_url())
+        Pages::of(self.client.clone(), api.resource_url(), "")
     }
 
     /// A mistyped namespace is an empty list to the API server, and no clean bill to its reader.

@@ -13,7 +13,7 @@ use super::super::output::{self, Out};
 use super::super::record::Record;
 use super::record::{Gone, Records};
 use crate::model::RuleId;
-use crate::plan::audit::kept::Counts;
+use crate::plan::audit::found::Counts;
 
 /// Columns from which on a rule has a column of its own; below, a field path would not fit beside it.
 const ROOMY: u16 = 100;
