@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, Options};
+use support::golden;
 use support::run::{Ran, run};
 use support::webhook::raywarden;
 
@@ -324,6 +325,25 @@ fn what_cannot_be_reached_is_said_plainly() {
     let ran = audit(&path, &[]);
     assert_eq!(code(&ran), 2, "{}", ran.report());
     assert!(ran.stderr.contains(&nowhere), "{}", ran.report());
+}
+
+#[test]
+fn the_reports_are_what_people_and_machines_read() {
+    for (form, golden) in [
+        ("table", "report.txt"),
+        ("json", "report.json"),
+        ("sarif", "report.sarif"),
+        ("junit", "report.xml"),
+    ] {
+        let mut command = raywarden();
+        command.args(["audit", "-f", "mixed.yaml", "-f", "good.json", "--output", form]);
+        command.args(["--fail-on", "warn"]).env("COLUMNS", "100");
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/review");
+        command.current_dir(data);
+        let ran = run(command, "", SOON);
+        assert_eq!(code(&ran), 1, "{}", ran.report());
+        golden::compare(&format!("tests/golden/audit/{golden}"), &ran.stdout);
+    }
 }
 
 #[test]

@@ -128,6 +128,9 @@ impl Record {
             "findings": list(&self.lines),
         });
         if let Value::Object(members) = &mut entry {
+            if let Some(Place { file, line, .. }) = &self.place {
+                members.insert("source".to_owned(), json!({"file": &**file, "line": line}));
+            }
             if !self.known.is_empty() {
                 members.insert("known".to_owned(), json!(list(&self.known)));
             }
