@@ -254,6 +254,41 @@ fn only_what_was_first_seen_since_then_counts() {
 }
 
 #[test]
+fn what_a_policy_would_do_is_told_before_it_is_rolled_out() {
+    let plane = &*PLANE;
+    plane.kubectl(&["label", "namespace", "team-b", "tier=gold", "--overwrite"]).ok();
+    let policy = |name: &str, selector: &str| {
+        format!(
+            "apiVersion: raywarden.io/v1alpha1\nkind: RayClusterPolicy\nmetadata: {{name: {name}}}\n\
+             spec:\n  enforcement: deny\n  match: {{namespaceSelector: {{matchLabels: {selector}}}}}\n  \
+             labels: {{required: [{{key: cost}}]}}\n---\n"
+        )
+    };
+    let file = PLANE.dir().join("policies.yaml");
+    let text = policy("cost", "{tier: gold}") + &policy("lost", "{tier: lead}");
+    std::fs::write(&file, text).expect("can be written");
+    let file = file.display().to_string();
+    let ran = audit(plane.kubeconfig("admin"), &["--policy", &file]);
+    assert_eq!(code(&ran), 1, "{}", ran.report());
+    for words in [
+        "  cost: about 100 objects, broken by 100: 100 to refuse, 0 to warn, 0 to audit\n",
+        "  lost: about no object here; look at its match\n",
+        "601 objects: 105 to refuse, 0 to warn, 0 to audit, 495 clean, 1 skipped\n",
+    ] {
+        assert!(ran.stdout.contains(words), "no {words:?} in {}", ran.report());
+    }
+    let ran = audit(plane.kubeconfig("admin"), &["--policy", &file, "--output", "json"]);
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON was asked for");
+    let entries = report.as_array().expect("an array");
+    let under = entries.iter().filter(|entry| entry["policies"] == json!(["cost"]));
+    assert_eq!(under.count(), 100);
+    let blind = "[{apiGroups: [ray.io], resources: [rayclusters], verbs: [get, list]}]";
+    let ran = audit(&with_rights("blind", blind), &["--policy", &file]);
+    assert_eq!(code(&ran), 2, "{}", ran.report());
+    assert!(ran.stderr.contains("list namespaces, whose labels"), "{}", ran.report());
+}
+
+#[test]
 fn get_and_list_of_what_is_served_are_enough() {
     let rules = "[{apiGroups: [ray.io], resources: [rayclusters], verbs: [get, list]}]";
     let ran = audit(&with_rights("reader", rules), &[]);

@@ -44,7 +44,7 @@ Examples:
   # One namespace of another cluster, for a script:
   raywarden audit --context prod -n team-a --output json
 
-  # What a policy would find before it is rolled out:
+  # What a policy would find before it is rolled out: how many objects it is about, which break it:
   raywarden audit --policy new.yaml
 
   # Files, as somebody would find them stored:
@@ -62,7 +62,8 @@ Examples:
   raywarden audit --output junit > raywarden.xml
 
 The rights it needs: get and list of rayclusters, and of the other Ray kinds that are served:
-rayjobs, rayservices, raycronjobs; of rayclusterreports (raywarden.io) to say since when.")]
+rayjobs, rayservices, raycronjobs; of rayclusterreports (raywarden.io) to say since when; of
+namespaces where a policy selects them by labels.")]
 pub struct AuditArgs {
     /// The kubeconfig context; the current one without it
     #[arg(long, value_name = "NAME", conflicts_with = "files")]
@@ -134,13 +135,14 @@ struct Rules {
 pub fn run(args: &AuditArgs) -> anyhow::Result<Verdict> {
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let since = args.since.map(Since::moment).transpose()?;
-    let rules = Rules {
+    let mut rules = Rules {
         settings: args.settings.settings(),
         policies: args.policies.read(args.settings.policies())?,
     };
-    let mut records = Records::default();
+    let policies = rules.policies.policies.iter().map(|policy| policy.name().into()).collect();
+    let mut records = Records { policies, ..Records::default() };
     if args.files.is_empty() {
-        cluster::read(args, &rules, &mut records)?;
+        cluster::read(args, &mut rules, &mut records)?;
     } else {
         files::read(&args.files, args.namespace.as_deref(), &rules, &mut records)?;
     }

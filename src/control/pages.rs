@@ -21,6 +21,7 @@ pub struct Pages {
     client: Client,
     path: String,
     labels: String,
+    fields: String,
     next: Option<String>,
     /// The page, in one piece of memory for all pages.
     text: Vec<u8>,
@@ -34,9 +35,17 @@ impl Pages {
             client,
             path: path.to_owned(),
             labels: labels.to_owned(),
+            fields: String::new(),
             next: Some(String::new()),
             text: Vec::new(),
         }
+    }
+
+    /// The same of the objects that a selector of fields names; empty names all of them.
+    #[must_use]
+    pub fn of_fields(mut self, fields: &str) -> Self {
+        fields.clone_into(&mut self.fields);
+        self
     }
 
     /// Hands over every object of the next page; whether there was one.
@@ -48,6 +57,9 @@ impl Pages {
         let mut parameters = ListParams::default().limit(PAGE);
         if !self.labels.is_empty() {
             parameters = parameters.labels(&self.labels);
+        }
+        if !self.fields.is_empty() {
+            parameters = parameters.fields(&self.fields);
         }
         if !token.is_empty() {
             parameters = parameters.continue_token(&token);

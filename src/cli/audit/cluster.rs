@@ -3,7 +3,9 @@
 //! Input: a kubeconfig context. Output: [`Records`]; each object is dropped as soon as it is judged.
 //! What may not be listed is said on standard error, and the rest is judged all the same.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -22,23 +24,60 @@ use super::{AuditArgs, Rules};
 use crate::control::pages::Pages;
 use crate::control::served::{Served, served};
 use crate::model::Severity;
+use crate::policy::Labels;
 
 /// How often a list that became too old on its way is begun anew.
 const RESTARTS: usize = 3;
 
 /// Judges every object of a Ray kind that the context may list, and dates the findings.
-pub(super) fn read(args: &AuditArgs, rules: &Rules, records: &mut Records) -> anyhow::Result<()> {
+pub(super) fn read(
+    args: &AuditArgs,
+    rules: &mut Rules,
+    records: &mut Records,
+) -> anyhow::Result<()> {
     let runtime = context::runtime()?;
     runtime.block_on(async {
         let config = context::config(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).context("failed to make a client")?;
         let namespace = args.namespace.as_deref();
+        if rules.policies.reads_namespaces() {
+            rules.policies.namespaces = Arc::new(namespaces(&client, &server, namespace).await?);
+        }
+        let rules = &*rules;
         let progress = Progress::new();
         let dated = args.since.is_some();
         let mut audit = Audit { client, server, namespace, dated, rules, records, progress };
         audit.all().await
     })
+}
+
+/// The labels of the namespaces, which policies select them by.
+async fn namespaces(
+    client: &Client,
+    server: &str,
+    only: Option<&str>,
+) -> anyhow::Result<BTreeMap<String, Labels>> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let path = api.resource_url();
+    // A list of one: a namespace that is not there is found out later, like any other.
+    let fields = only.map(|name| format!("metadata.name={name}")).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    let mut pages = Pages::of(client.clone(), path, "").of_fields(&fields);
+    let mut each = |namespace: Namespace| {
+        let labels = namespace.metadata.labels.unwrap_or_default();
+        found.insert(namespace.metadata.name.unwrap_or_default(), labels);
+    };
+    loop {
+        match pages.next(&mut each).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(found),
+            Err(error) => {
+                let doing = "list namespaces, whose labels a policy selects them by,";
+                return Err(trouble::general(error, server, doing));
+            }
+        }
+    }
 }
 
 /// One audit on its way.

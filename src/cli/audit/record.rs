@@ -1,5 +1,8 @@
 //! All that one audit found.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::super::problem::Problem;
@@ -7,6 +10,7 @@ use super::super::record::{Line, Place, Record};
 use super::Rules;
 use crate::admission::Review;
 use crate::model::{Finding, Severity};
+use crate::plan::audit::found::Counts;
 use crate::plan::audit::{self, Identity, ObjectKey};
 
 /// All objects of one audit.
@@ -14,6 +18,8 @@ use crate::plan::audit::{self, Identity, ObjectKey};
 pub(in crate::cli) struct Records {
     /// Judged objects, in the order in which they came.
     pub(in crate::cli) objects: Vec<Record>,
+    /// The policies that were asked, by name.
+    pub(in crate::cli) policies: Vec<Arc<str>>,
     /// Objects on their way out, which no rule is asked about.
     pub(in crate::cli) leaving: usize,
     /// Objects of other kinds, in files.
@@ -32,6 +38,15 @@ pub(in crate::cli) struct Records {
     pub(in crate::cli) older: usize,
     /// Findings that count and of which no report says when they were first seen.
     pub(in crate::cli) undated: usize,
+}
+
+/// What a policy would do to what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Effect {
+    /// Objects that it is about.
+    pub(in crate::cli) about: usize,
+    /// Those of them that break it, by their heaviest finding.
+    pub(in crate::cli) breaking: Counts,
 }
 
 /// A finding that is no longer there.
@@ -74,6 +89,7 @@ impl Records {
             kind: text("kind"),
             place: place(&mut answer.spoken()),
             lines: audit::lines(&request, &answer),
+            policies: audit::about(&rules.policies, &request),
             namespace: request.namespace,
             name: request.name.unwrap_or_default(),
             ..Record::default()
@@ -92,6 +108,25 @@ impl Records {
             record.known.extend(aside);
         }
         count
+    }
+
+    /// What each policy would do to what is there.
+    pub(super) fn by_policy(&self) -> BTreeMap<&str, Effect> {
+        let mut effects: BTreeMap<&str, Effect> =
+            self.policies.iter().map(|name| (&**name, Effect::default())).collect();
+        for record in &self.objects {
+            for name in &record.policies {
+                let effect = effects.entry(name).or_default();
+                effect.about += 1;
+                // What was known before breaks the policy all the same.
+                let lines = record.lines.iter().chain(&record.known);
+                let its = lines.filter(|line| line.policy.as_ref() == Some(name));
+                if let Some(heaviest) = its.map(|line| line.severity).max() {
+                    effect.breaking.add(heaviest);
+                }
+            }
+        }
+        effects
     }
 
     /// How far the records reach.

@@ -1,5 +1,5 @@
-//! The table for people: objects with findings, then each rule's count, what was not judged and why,
-//! then one line of sums.
+//! The table for people: objects with findings, then each rule's and each policy's count, what was
+//! not judged and why, then one line of sums.
 //!
 //! Invariants: no line is wider than the width, except by one word; nothing of an object moves the
 //! cursor of a terminal.
@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use super::super::excerpt::printable;
 use super::super::output::{self, Out};
 use super::super::record::Record;
-use super::record::{Gone, Records};
+use super::record::{Effect, Gone, Records};
 use crate::model::RuleId;
 use crate::plan::audit::found::Counts;
 
@@ -30,6 +30,7 @@ pub(super) fn report<W: Write>(records: &Records, width: u16, out: &mut Out<W>) 
         out.put(&*printable(&object(record, width)))?;
     }
     let mut end = by_rule(records);
+    end.push_str(&by_policy(records));
     for gone in records.gone.iter().take(MOST_GONE) {
         let _ = writeln!(end, "Gone: {}", told(gone));
     }
@@ -75,6 +76,30 @@ fn by_rule(records: &Records) -> String {
     for (rule, Counts { deny, warn, audit }) in rules {
         let _ =
             writeln!(out, "  {deny:>4} to refuse {warn:>4} to warn {audit:>4} to audit  {rule}");
+    }
+    out.push('\n');
+    out
+}
+
+/// What each policy would do; nothing where there is none.
+fn by_policy(records: &Records) -> String {
+    let effects = records.by_policy();
+    if effects.is_empty() {
+        return String::new();
+    }
+    let mut out = "By policy:\n".to_owned();
+    for (name, Effect { about, breaking }) in effects {
+        let Counts { deny, warn, audit } = breaking;
+        let noun = if about == 1 { "object" } else { "objects" };
+        let _ = match (about, breaking.all()) {
+            (0, _) => writeln!(out, "  {name}: about no object here; look at its match"),
+            (_, 0) => writeln!(out, "  {name}: about {about} {noun}, none breaks it"),
+            (_, all) => writeln!(
+                out,
+                "  {name}: about {about} {noun}, broken by {all}: {deny} to refuse, {warn} to warn, \
+                 {audit} to audit"
+            ),
+        };
     }
     out.push('\n');
     out
@@ -130,6 +155,8 @@ fn summary(records: &Records, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::super::record::Line;
     use super::*;
     use crate::model::Severity;
@@ -227,6 +254,26 @@ mod tests {
             "21 findings of the baseline gone",
             "2 findings first seen before --since, not counted",
             "3 findings in no report yet, counted as new",
+        ] {
+            assert!(report.lines().any(|each| each == line), "no {line:?} in {report}");
+        }
+    }
+
+    #[test]
+    fn each_policy_is_told_with_what_it_is_about_and_what_breaks_it() {
+        let names: Vec<Arc<str>> = ["broken", "kept", "nowhere"].map(Arc::from).to_vec();
+        let mut records = Records { policies: names.clone(), ..records() };
+        for record in &mut records.objects {
+            record.policies = names.iter().take(2).cloned().collect();
+            for line in &mut record.lines {
+                line.policy = Some(Arc::clone(&names[0]));
+            }
+        }
+        let report = report(&records, 100);
+        for line in [
+            "  broken: about 4 objects, broken by 3: 1 to refuse, 1 to warn, 1 to audit",
+            "  kept: about 4 objects, none breaks it",
+            "  nowhere: about no object here; look at its match",
         ] {
             assert!(report.lines().any(|each| each == line), "no {line:?} in {report}");
         }
