@@ -4,7 +4,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 
-.PHONY: e2e e2e-up e2e-down e2e-full image demo test lint fuzz generate golden bench bench-admission bench-api bench-cli bench-controller bench-node clean help
+.PHONY: e2e e2e-up e2e-down e2e-full image demo test lint fuzz generate golden bench bench-admission bench-api bench-audit bench-cli bench-controller bench-node clean help
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -60,6 +60,10 @@ bench-admission: ## the webhook's own time in the API server, beside a floor
 bench-api: ## the scaling API: 500 reads and 100 scales a second, then 10,000 scales of one cluster; fails where a claim does
 	$(CARGO) build --release --bin raywarden --example load
 	tests/bench/api.py --bin target/release/raywarden --load target/release/examples/load --out benches/api.json
+
+bench-audit: ## ten thousand stored clusters audited from outside and by the controller (10 minutes); fails where a claim does
+	$(CARGO) build --release
+	tests/bench/audit.py --bin target/release/raywarden --out benches/audit.json
 
 bench-cli: ## start to answer, a thousand manifests, resident memory
 	$(CARGO) build --release

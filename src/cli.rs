@@ -21,6 +21,8 @@ pub mod output;
 mod paint;
 pub mod policies;
 mod problem;
+mod record;
+mod report;
 pub mod review;
 pub mod scale;
 pub mod serve;

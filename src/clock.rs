@@ -11,6 +11,12 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// The wall clock without its fraction, as Kubernetes writes moments.
+pub fn this_second() -> Timestamp {
+    let now = now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
 /// A text that is no length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod apply;
+mod audit;
 mod auto;
 pub mod certificate;
 mod domino;
@@ -17,11 +18,13 @@ mod leader;
 mod leases;
 mod metrics;
 pub mod notes;
+pub mod pages;
 mod reconcile;
 mod register;
 mod reports;
 mod resources;
 pub mod rights;
+pub mod served;
 mod watch;
 
 pub use self::reports::ReportOptions;
@@ -41,6 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::accounts::Accounts;
+use self::audit::Audit;
 use self::auto::Auto;
 use self::certificate::Keeper;
 use self::domino::Domino;
@@ -82,10 +86,12 @@ pub struct Options {
     pub lease_duration: Duration,
     /// Clusters that are looked after at one time.
     pub concurrency: u16,
-    /// What the requesters of scale leases are judged by, besides the settings.
+    /// What audits and the requesters of scale leases are judged by, besides the settings.
     pub policies: PolicySet,
     /// How reports are kept; `None`: none are.
     pub reports: Option<ReportOptions>,
+    /// Between two audits of everything that is stored.
+    pub audit_interval: Duration,
     /// The certificate to issue and register; `None`: somebody else does.
     pub certificate: Option<certificate::Options>,
 }
@@ -180,11 +186,13 @@ impl Controller {
         let Self { client, options, leader, metrics, .. } = self;
         let (queue, queued) = futures::channel::mpsc::unbounded();
         let (sights, seen) = futures::channel::mpsc::unbounded();
+        let (audits, news) = futures::channel::mpsc::unbounded();
         let feed = Feed {
             index: Arc::clone(&index),
             queue: queue.clone(),
             metrics: Arc::clone(metrics),
             sights: sights.clone(),
+            audits,
         };
         let store = watch::start(client, &feed, &ends);
         if let Some(reports) = &options.reports {
@@ -202,6 +210,20 @@ impl Controller {
             };
             tokio::spawn(reports.run(ends.clone()));
         }
+        let audit = Audit {
+            client: client.clone(),
+            index: Arc::clone(&index),
+            leader: leader.clone(),
+            store: store.clone(),
+            news,
+            metrics: Arc::clone(metrics),
+            settings: options.terms.settings.clone(),
+            manager: self.auto.manager(),
+            policies: options.policies.clone(),
+            interval: options.audit_interval,
+            reports: options.reports.is_some(),
+        };
+        tokio::spawn(audit.run(ends.clone()));
         let domino = Domino {
             client: client.clone(),
             leader: leader.clone(),

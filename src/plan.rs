@@ -5,6 +5,7 @@
 //! half and is made again gives the rest, not the same again; a plan of what is as it should be is
 //! empty.
 
+pub mod audit;
 pub mod auth;
 pub mod build;
 pub mod cleanup;

@@ -17,6 +17,7 @@ pub mod vap;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::model::change::Request;
 use crate::model::{Change, Cluster, Finding, Pointer, RuleId, Severity, Token};
 use checks::Subject;
 
@@ -37,6 +38,18 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
+    /// The names of the policies that are about an object, whether or not it breaks them.
+    pub fn about(&self, request: &Request<'_>, cluster: &Cluster<'_>) -> Vec<Arc<str>> {
+        let labels = self.namespace_labels(request.namespace);
+        let about = self.policies.iter().filter(|it| it.matcher.fits(request, cluster, labels));
+        about.map(|policy| Arc::clone(&policy.name)).collect()
+    }
+
+    /// Whether a policy selects namespaces by labels, which the snapshot then has to hold.
+    pub fn reads_namespaces(&self) -> bool {
+        self.policies.iter().any(|policy| policy.matcher.reads_namespaces())
+    }
+
     fn namespace_labels(&self, namespace: &str) -> Option<&Labels> {
         self.namespaces.get(namespace)
     }

@@ -95,7 +95,7 @@ struct Replica {
 impl Replica {
     fn start(at: &Installed, identity: &str, port: u16, registered: u16, more: &[&str]) -> Self {
         let mut command: Command = raywarden();
-        command.args(["serve", "--with-controller", "--no-reports", "--identity", identity]);
+        command.args(["serve", "--with-controller", "--reports", "none", "--identity", identity]);
         command.args(["--listen", &format!("127.0.0.1:{port}"), "--lease-namespace", HOME]);
         command.args(["--lease-duration", "4s", "--tls-reload-interval", "1s"]);
         command.args(["--shutdown-delay", "0s"]).arg("--kubeconfig").arg(&at.kubeconfig);

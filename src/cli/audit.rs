@@ -1,35 +1,41 @@
 //! `raywarden audit`: what the rules say of what is already there.
 //!
-//! Input: a kubeconfig context, read with get and list alone, or files. Output: a table or JSON,
-//! objects with findings first. Nothing is written anywhere, and nothing needs to be installed.
-//! Objects are judged as if somebody created them today, page by page, and dropped.
+//! Input: a kubeconfig context, read with get and list alone, or files; an earlier report, or the
+//! reports that the controller keeps, where only what is new counts. Output: a table, JSON, SARIF or
+//! `JUnit`. Nothing is written anywhere, and nothing needs to be installed. Objects are judged one
+//! by one as if somebody created them today, and dropped.
 //!
 //! Exit status: 0 nothing of the weight that fails, 1 something, 2 it could not be read.
 
 mod cluster;
+mod dates;
 mod files;
+mod known;
 mod record;
-mod served;
 mod table;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
 
 use super::Verdict;
-use super::output::{self, print};
+use super::output::{self, Out};
 use super::policies::PolicyArgs;
+use super::report::{junit, sarif};
 use super::settings::SettingsArgs;
 use crate::admission::{PolicySet, Settings};
 use crate::model::Severity;
+use dates::Since;
+use known::Baseline;
 use record::Records;
 
 /// Judge what is stored in a cluster, read-only
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit status: 0 nothing to refuse, 1 something to refuse (or to warn of with --fail-on warn),
-2 something could not be read.
+2 something could not be read. With --baseline or --since only what is new decides.
 
 Examples:
   # Everything that the current context may list:
@@ -38,14 +44,26 @@ Examples:
   # One namespace of another cluster, for a script:
   raywarden audit --context prod -n team-a --output json
 
-  # What a policy would find before it is rolled out:
+  # What a policy would find before it is rolled out: how many objects it is about, which break it:
   raywarden audit --policy new.yaml
 
   # Files, as somebody would find them stored:
   raywarden audit -f deploy/
 
+  # In a pipeline, fail only for what came since the last report:
+  raywarden audit --output json > known.json
+  raywarden audit --baseline known.json
+
+  # What the controller first saw in the last week:
+  raywarden audit --since 7d
+
+  # For code scanning and for test reports:
+  raywarden audit --output sarif > raywarden.sarif
+  raywarden audit --output junit > raywarden.xml
+
 The rights it needs: get and list of rayclusters, and of the other Ray kinds that are served:
-rayjobs, rayservices, raycronjobs.")]
+rayjobs, rayservices, raycronjobs; of rayclusterreports (raywarden.io) to say since when; of
+namespaces where a policy selects them by labels.")]
 pub struct AuditArgs {
     /// The kubeconfig context; the current one without it
     #[arg(long, value_name = "NAME", conflicts_with = "files")]
@@ -67,6 +85,15 @@ pub struct AuditArgs {
     #[arg(short = 'o', long, value_enum, default_value_t = Format::Table, value_name = "FORM")]
     output: Format,
 
+    /// A JSON report of an earlier run: what it holds is neither shown nor counted, only what is new
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+
+    /// Only what was first seen since then, by the reports that the controller keeps: 7d, 12h,
+    /// 2026-11-01, 2026-11-01T08:00:00Z; what no report holds yet is new
+    #[arg(long, value_parser = Since::parse, value_name = "TIME", conflicts_with = "files")]
+    since: Option<Since>,
+
     /// From which weight on the exit status is 1
     #[arg(long, value_enum, default_value_t = FailOn::Deny, value_name = "WEIGHT")]
     fail_on: FailOn,
@@ -84,6 +111,10 @@ enum Format {
     Table,
     /// An array, one entry per object
     Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// `JUnit` XML, for test reports
+    Junit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,32 +133,82 @@ struct Rules {
 
 /// Runs the command.
 pub fn run(args: &AuditArgs) -> anyhow::Result<Verdict> {
-    let rules = Rules {
+    let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
+    let since = args.since.map(Since::moment).transpose()?;
+    let mut rules = Rules {
         settings: args.settings.settings(),
         policies: args.policies.read(args.settings.policies())?,
     };
-    let mut records = Records::default();
-    let complete = if args.files.is_empty() {
-        cluster::read(args, &rules, &mut records)?
+    let policies = rules.policies.policies.iter().map(|policy| policy.name().into()).collect();
+    let mut records = Records { policies, ..Records::default() };
+    if args.files.is_empty() {
+        cluster::read(args, &mut rules, &mut records)?;
     } else {
-        files::read(&args.files, args.namespace.as_deref(), &rules, &mut records)?
-    };
-    let text = match args.output {
-        Format::Table => table::report(&records, output::width()),
-        Format::Json => {
-            let entries: Vec<Value> = records.objects.iter().map(record::Record::to_json).collect();
-            format!("{:#}\n", Value::Array(entries))
-        }
-    };
-    print(&text)?;
+        files::read(&args.files, args.namespace.as_deref(), &rules, &mut records)?;
+    }
+    if let Some(baseline) = baseline {
+        baseline.set_aside(&mut records, args.namespace.as_deref());
+    }
+    if let Some(since) = since {
+        dates::only_since(&mut records, since);
+    }
     let floor = match args.fail_on {
         FailOn::Deny => Severity::Deny,
         FailOn::Warn => Severity::Warn,
     };
-    let fails = records.objects.iter().any(|record| record.weight() >= Some(floor));
-    Ok(match (complete, fails) {
+    let mut out = Out::stdout();
+    write(&records, args.output, floor, &mut out).context("failed to write the report")?;
+    if args.output != Format::Table {
+        for line in table::left_out(&records) {
+            output::note(&line);
+        }
+    }
+    Ok(match (records.is_complete(), records.reach(floor)) {
         (false, _) => Verdict::Unreadable,
         (true, true) => Verdict::Bad,
         (true, false) => Verdict::Good,
     })
+}
+
+/// Writes the report object by object: it may be long, and is never held as a whole.
+fn write<W: Write>(
+    records: &Records,
+    format: Format,
+    floor: Severity,
+    out: &mut Out<W>,
+) -> io::Result<()> {
+    let objects = &records.objects;
+    match format {
+        Format::Table => table::report(records, output::width(), out)?,
+        Format::Json => {
+            out.put("[")?;
+            joined(objects.iter().map(|record| record.to_json().to_string()), ",\n", out)?;
+            out.put("]\n")?;
+        }
+        Format::Sarif => {
+            out.put(sarif::opening())?;
+            joined(objects.iter().filter_map(sarif::results), sarif::SEPARATOR, out)?;
+            out.put(sarif::closing(&records.problems))?;
+        }
+        Format::Junit => {
+            out.put(junit::opening("audit"))?;
+            joined(objects.iter().map(|record| junit::case(record, floor)), "", out)?;
+            out.put(junit::closing(&records.problems))?;
+        }
+    }
+    out.flush()
+}
+
+fn joined<W: Write>(
+    parts: impl Iterator<Item = String>,
+    separator: &str,
+    out: &mut Out<W>,
+) -> io::Result<()> {
+    for (index, part) in parts.enumerate() {
+        if index > 0 {
+            out.put(separator)?;
+        }
+        out.put(part)?;
+    }
+    Ok(())
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use clap::Args;
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
@@ -118,13 +118,26 @@ pub(super) struct ControllerFlags {
     #[arg(long, env = "RAYWARDEN_REPORT_INTERVAL", value_parser = above_zero, default_value = "5m", value_name = "TIME")]
     report_interval: Duration,
 
-    /// Keep no reports and ask no dashboards
-    #[arg(long, env = "RAYWARDEN_NO_REPORTS", conflicts_with = "replace_not_joined")]
-    no_reports: bool,
+    /// The longest time between two audits of everything that is stored
+    #[arg(long, env = "RAYWARDEN_AUDIT_INTERVAL", value_parser = above_zero, default_value = "10m", value_name = "TIME")]
+    audit_interval: Duration,
+
+    /// Which reports are kept in the cluster
+    #[arg(long, env = "RAYWARDEN_REPORTS", value_enum, default_value_t = ReportsChoice::All, value_name = "WHICH")]
+    reports: ReportsChoice,
 
     /// For this long the Pods of a group that left the spec stay
     #[arg(long, env = "RAYWARDEN_ORPHAN_GRACE", value_parser = parse_duration, default_value = "1m", value_name = "TIME")]
     orphan_grace: Duration,
+}
+
+/// Which reports are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportsChoice {
+    /// `RayClusterReport`, and `PolicyReport` (wgpolicyk8s.io) or `Report` (openreports.io) where installed
+    All,
+    /// None, and no dashboard is asked; audits go on in metrics and in the log
+    None,
 }
 
 impl ControllerFlags {
@@ -133,11 +146,25 @@ impl ControllerFlags {
         context::client(self.context.as_deref(), self.kubeconfig.as_deref()).await
     }
 
+    /// Who this replica is.
+    pub(super) fn identity(&self) -> String {
+        let process = || {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            format!("{}-{}", host.trim(), std::process::id())
+        };
+        self.identity.clone().filter(|it| !it.is_empty()).unwrap_or_else(process)
+    }
+
     /// The options that the flags describe.
-    pub(super) fn options(&self, settings: &SettingsArgs) -> Options {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let process = format!("{}-{}", host.trim(), std::process::id());
-        Options {
+    pub(super) fn options(&self, settings: &SettingsArgs) -> anyhow::Result<Options> {
+        let reports = self.reports == ReportsChoice::All;
+        if self.replace_not_joined && !reports {
+            bail!(
+                "--replace-not-joined needs what reports are made from, which nodes joined: leave \
+                 out --reports none"
+            );
+        }
+        Ok(Options {
             terms: Terms {
                 settings: settings.settings(),
                 domain: self.cluster_domain.clone(),
@@ -148,19 +175,20 @@ impl ControllerFlags {
             },
             namespace: self.lease_namespace.clone(),
             lease: self.lease_name.clone(),
-            identity: self.identity.clone().filter(|it| !it.is_empty()).unwrap_or(process),
+            identity: self.identity(),
             lease_duration: self.lease_duration,
             concurrency: self.concurrency,
             policies: settings.policies(),
-            reports: (!self.no_reports).then(|| ReportOptions {
+            reports: reports.then(|| ReportOptions {
                 joined_within: self.joined_within,
                 acts_within: self.autoscaler_acts_within,
                 replaces: self.replace_not_joined,
                 stuck_after: Terms::default().stuck_after,
                 at_rest: self.report_interval,
             }),
+            audit_interval: self.audit_interval,
             certificate: None,
-        }
+        })
     }
 }
 
@@ -178,7 +206,7 @@ async fn control(args: ControllerArgs) -> anyhow::Result<Verdict> {
     let client = args.work.client().await?;
     let ops = bind(args.ops_listen).await?;
     let listens_at = ops.local_addr().context("failed to read the listener's address")?;
-    let options = args.work.options(&args.settings);
+    let options = args.work.options(&args.settings)?;
     tracing::info!(
         identity = options.identity,
         lease = format!("{}/{}", options.namespace, options.lease),

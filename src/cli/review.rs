@@ -8,10 +8,8 @@
 //! never holds more than a batch.
 
 mod judge;
-mod junit;
 mod pool;
 mod report;
-mod sarif;
 mod stored;
 mod text;
 

@@ -190,7 +190,8 @@ fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
-fn is_there(status: &Status) -> bool {
+/// Whether an object of that name was there already.
+pub(super) fn is_there(status: &Status) -> bool {
     status.code == 409 && status.reason == "AlreadyExists"
 }
 

@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use super::audit::Audits;
 use crate::http::ops::encoded;
 use crate::plan::Action;
 
@@ -39,6 +40,7 @@ pub(super) struct Metrics {
     rounds: Family<Round, Counter>,
     foreign: Counter,
     terms: Counter,
+    pub(super) audits: Audits,
 }
 
 impl Metrics {
@@ -61,7 +63,8 @@ impl Metrics {
             foreign.clone(),
         );
         registry.register("terms", "Times that this replica was elected", terms.clone());
-        Self { registry, watch_errors, steps, rounds, foreign, terms }
+        let audits = Audits::registered(&mut registry);
+        Self { registry, watch_errors, steps, rounds, foreign, terms, audits }
     }
 
     /// A watch broke: logged, and counted.

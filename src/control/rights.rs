@@ -17,9 +17,12 @@ use crate::http::ops::Finding;
 use crate::registration;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
-pub const NEEDED: [(&str, &str, &[&str]); 20] = [
+pub const NEEDED: [(&str, &str, &[&str]); 25] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("ray.io", "rayclusters/status", &["patch"]),
+    ("ray.io", "rayjobs", &["list"]),
+    ("ray.io", "rayservices", &["list"]),
+    ("ray.io", "raycronjobs", &["list"]),
     ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "watch", "patch"]),
     ("", "pods", &["get", "list", "watch", "create", "delete", "patch"]),
     ("", "pods/resize", &["patch"]),
@@ -33,7 +36,9 @@ pub const NEEDED: [(&str, &str, &[&str]); 20] = [
         &["get", "list", "watch", "create", "patch", "delete"],
     ),
     ("batch", "jobs", &["get", "list", "watch", "create", "patch"]),
-    ("raywarden.io", "rayclusterreports", &["get", "create", "patch"]),
+    ("raywarden.io", "rayclusterreports", &["get", "list", "create", "patch"]),
+    ("wgpolicyk8s.io", "policyreports", &["get", "list", "create", "patch"]),
+    ("openreports.io", "reports", &["get", "list", "create", "patch"]),
     ("raywarden.io", "scaleleases", &["get", "list", "watch"]),
     ("raywarden.io", "scaleleases/status", &["patch"]),
     ("events.k8s.io", "events", &["create", "patch"]),

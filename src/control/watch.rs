@@ -35,6 +35,7 @@ pub(super) struct Feed {
     pub(super) queue: Queue,
     pub(super) metrics: Arc<Metrics>,
     pub(super) sights: Sights,
+    pub(super) audits: UnboundedSender<Key>,
 }
 
 /// Starts every watch; the store holds the clusters.
@@ -111,7 +112,7 @@ async fn watch_clusters(
     events: impl Stream<Item = watcher::Result<Event<DynamicObject>>>,
     feed: Feed,
 ) {
-    let Feed { index, queue, sights, .. } = &feed;
+    let Feed { index, queue, sights, audits, .. } = &feed;
     let mut seen = std::collections::HashMap::new();
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -123,6 +124,7 @@ async fn watch_clusters(
                 if seen.insert(key.clone(), now.clone()) != Some(now) {
                     enqueue(queue, &key);
                     see(sights, Dialect::RayCluster, &object, false);
+                    let _ = audits.unbounded_send(key);
                 }
             }
             Ok(Event::Delete(object)) => {
@@ -130,6 +132,7 @@ async fn watch_clusters(
                 see(sights, Dialect::RayCluster, &object, true);
                 seen.remove(&key);
                 index.forget(&key);
+                let _ = audits.unbounded_send(key);
             }
             Ok(Event::InitDone) => {
                 index.complete("rayclusters");

@@ -88,16 +88,21 @@ pub fn own_account(cluster: &str) -> String {
         return full;
     }
     let digest = Sha256::digest(cluster.as_bytes());
-    let hash = digest.iter().take(5).fold(String::new(), |mut hash, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    });
+    let hash = hex(digest.get(..5).unwrap_or_default());
     let mut cropped: String = full.chars().take(MAX_LABEL - hash.len() - 1).collect();
     while !cropped.ends_with(|c: char| c.is_ascii_alphanumeric()) {
         cropped.pop();
     }
     format!("{cropped}-{hash}")
+}
+
+/// Bytes as text, two digits each.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The user name of a service account.

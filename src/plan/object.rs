@@ -51,10 +51,15 @@ pub(super) fn fill_env(container: &mut Value, entry: Value) {
 
 /// The owner references of what belongs to a RayCluster.
 pub(super) fn owners(cluster: &str, uid: &str) -> Value {
+    owners_of("ray.io/v1", "RayCluster", cluster, uid)
+}
+
+/// The owner references of what belongs to an object.
+pub(super) fn owners_of(api_version: &str, kind: &str, name: &str, uid: &str) -> Value {
     json!([{
-        "apiVersion": "ray.io/v1",
-        "kind": "RayCluster",
-        "name": cluster,
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": name,
         "uid": uid,
         "controller": true,
         "blockOwnerDeletion": true,

@@ -1,8 +1,8 @@
 //! What a cluster's report says: joined nodes, stuck Pods, the autoscaler's health, the dashboard.
 //!
 //! Input: the Pods, what the dashboard answered, and the time. Output: a `RayClusterReport`, and the
-//! CRD that holds it, with room for the clamps that admission notes there. It names moments, never ages, so that it changes only when something happened.
-//! Lists are capped.
+//! CRD that holds it, with room for the clamps that admission notes there and for what audits find. It
+//! names moments, never ages, so that it changes only when something happened. Lists are capped.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Subject;
+use super::audit::kept;
 use super::joined::{self, Answer, Autoscaler, Demand, Joined, Want};
 use super::object::owners;
 use super::pod::{CLUSTER, CREATED_BY, OURSELVES, Phase, Pod};
@@ -250,7 +251,7 @@ pub fn definition() -> Value {
         json!({"type": "object", "maxProperties": MOST_GROUPS, "additionalProperties": clamp});
     let schema = object(json!({
         "apiVersion": text(), "kind": text(), "metadata": {"type": "object"}, "report": report,
-        "clamps": clamps,
+        "clamps": clamps, "audit": kept::schema(),
     }));
     let column =
         |name: &str, kind: &str, path: &str| json!({"name": name, "type": kind, "jsonPath": path});
@@ -271,6 +272,8 @@ pub fn definition() -> Value {
                     column("not joined", "integer", ".report.workers.notJoined"),
                     column("autoscaler", "string", ".report.autoscaler.state"),
                     column("dashboard", "string", ".report.dashboard.address"),
+                    column("refused", "integer", ".audit.deny"),
+                    column("warned", "integer", ".audit.warn"),
                     column("age", "date", ".metadata.creationTimestamp"),
                 ],
                 "schema": {"openAPIV3Schema": schema},

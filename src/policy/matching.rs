@@ -67,6 +67,11 @@ impl Matcher {
         }
     }
 
+    /// Whether it asks for labels of namespaces.
+    pub(super) const fn reads_namespaces(&self) -> bool {
+        self.namespace_selector.is_some()
+    }
+
     /// Whether the policy is about this object. `labels` are the namespace's, where they are known.
     pub(super) fn fits(
         &self,

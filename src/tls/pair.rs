@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::issue::kept::held_names;
+use crate::model::names::hex;
 
 /// Where a pair is kept: two files, or two keys of a Secret, named as if they were files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,16 +119,13 @@ impl Contents {
         hash.update(u64::try_from(self.certificate.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(&self.certificate);
         hash.update(&self.key);
-        hex(&hash.finalize())
+        short(&hash.finalize())
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Enough of a hash to tell two apart.
+fn short(hash: &[u8]) -> String {
+    hex(hash.get(..8).unwrap_or_default())
 }
 
 /// A pair that can serve.
@@ -169,7 +167,7 @@ impl Facts {
             not_before: time(certificate.validity().not_before)?,
             not_after: time(certificate.validity().not_after)?,
             names,
-            fingerprint: hex(&Sha256::digest(der)),
+            fingerprint: short(&Sha256::digest(der)),
         })
     }
 

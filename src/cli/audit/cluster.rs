@@ -1,41 +1,83 @@
 //! A cluster, read page by page with list alone.
 //!
-//! Input: a kubeconfig context. Output: [`Records`]; the objects are dropped page by page.
+//! Input: a kubeconfig context. Output: [`Records`]; each object is dropped as soon as it is judged.
 //! What may not be listed is said on standard error, and the rest is judged all the same.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject};
 use kube::core::ApiResource;
+use serde_json::Value;
 
+use super::super::problem::Problem;
 use super::super::trouble::{self, Asked};
 use super::super::{context, output};
+use super::dates;
 use super::record::Records;
-use super::served::{Served, served};
 use super::{AuditArgs, Rules};
-
-/// Objects of one page.
-const PAGE: u32 = 250;
+use crate::control::pages::Pages;
+use crate::control::served::{Served, served};
+use crate::model::Severity;
+use crate::policy::Labels;
 
 /// How often a list that became too old on its way is begun anew.
 const RESTARTS: usize = 3;
 
-/// Judges every object of a Ray kind that the context may list; whether all could be read.
-pub(super) fn read(args: &AuditArgs, rules: &Rules, records: &mut Records) -> anyhow::Result<bool> {
+/// Judges every object of a Ray kind that the context may list, and dates the findings.
+pub(super) fn read(
+    args: &AuditArgs,
+    rules: &mut Rules,
+    records: &mut Records,
+) -> anyhow::Result<()> {
     let runtime = context::runtime()?;
     runtime.block_on(async {
         let config = context::config(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).context("failed to make a client")?;
         let namespace = args.namespace.as_deref();
+        if rules.policies.reads_namespaces() {
+            rules.policies.namespaces = Arc::new(namespaces(&client, &server, namespace).await?);
+        }
+        let rules = &*rules;
         let progress = Progress::new();
-        let mut audit = Audit { client, server, namespace, rules, records, progress };
+        let dated = args.since.is_some();
+        let mut audit = Audit { client, server, namespace, dated, rules, records, progress };
         audit.all().await
     })
+}
+
+/// The labels of the namespaces, which policies select them by.
+async fn namespaces(
+    client: &Client,
+    server: &str,
+    only: Option<&str>,
+) -> anyhow::Result<BTreeMap<String, Labels>> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let path = api.resource_url();
+    // A list of one: a namespace that is not there is found out later, like any other.
+    let fields = only.map(|name| format!("metadata.name={name}")).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    let mut pages = Pages::of(client.clone(), path, "").of_fields(&fields);
+    let mut each = |namespace: Namespace| {
+        let labels = namespace.metadata.labels.unwrap_or_default();
+        found.insert(namespace.metadata.name.unwrap_or_default(), labels);
+    };
+    loop {
+        match pages.next(&mut each).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(found),
+            Err(error) => {
+                let doing = "list namespaces, whose labels a policy selects them by,";
+                return Err(trouble::general(error, server, doing));
+            }
+        }
+    }
 }
 
 /// One audit on its way.
@@ -43,29 +85,29 @@ struct Audit<'a> {
     client: Client,
     server: String,
     namespace: Option<&'a str>,
+    /// Nothing can be said without the dates.
+    dated: bool,
     rules: &'a Rules,
     records: &'a mut Records,
     progress: Progress,
 }
 
 impl Audit<'_> {
-    async fn all(&mut self) -> anyhow::Result<bool> {
+    async fn all(&mut self) -> anyhow::Result<()> {
         let found = served(&self.client).await;
-        let Served { kinds, absent } =
-            found.map_err(|error| trouble::discovering(error, &self.server))?;
+        let found = found.map_err(|error| trouble::discovering(error, &self.server))?;
+        let reports = found.own_reports().cloned();
+        let Served { kinds, absent, .. } = found;
+        if self.dated && reports.is_none() {
+            bail!(dates::not_served(&self.server));
+        }
         self.records.absent = absent;
         let mut unread = Vec::new();
         for kind in &kinds {
-            let Err(error) = self.kind(kind).await else { continue };
-            let forbidden = trouble::is_forbidden(&error);
-            let asked =
-                Asked { group: &kind.group, plural: &kind.plural, namespace: self.namespace };
-            let explained = trouble::listing(error, &self.server, asked);
-            if !forbidden {
-                self.progress.end();
-                return Err(explained);
+            if let Err(error) = self.kind(kind).await {
+                unread.push(self.unless_forbidden(error, kind)?);
+                self.records.unread.push((kind.group.clone(), kind.kind.clone()));
             }
-            unread.push(explained);
         }
         self.progress.end();
         // With nothing to report, the missing rights are the whole answer.
@@ -75,41 +117,88 @@ impl Audit<'_> {
             unread.iter().for_each(output::complain);
             return Err(last);
         }
-        unread.iter().for_each(output::complain);
+        for error in unread {
+            output::complain(&error);
+            self.records.problems.push(Problem::error("", format!("{error:#}")));
+        }
         self.namespace_exists().await?;
-        Ok(unread.is_empty())
+        match reports {
+            Some(reports) if self.dated || self.records.reach(Severity::Audit) => {
+                self.date(&reports).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The error in words, where it is a missing right; every other one ends the audit.
+    fn unless_forbidden(
+        &self,
+        error: kube::Error,
+        kind: &ApiResource,
+    ) -> anyhow::Result<anyhow::Error> {
+        let forbidden = trouble::is_forbidden(&error);
+        let asked = Asked { group: &kind.group, plural: &kind.plural, namespace: self.namespace };
+        let explained = trouble::listing(error, &self.server, asked);
+        if forbidden {
+            return Ok(explained);
+        }
+        self.progress.end();
+        Err(explained)
     }
 
     /// Every page of a kind.
     async fn kind(&mut self, kind: &ApiResource) -> kube::Result<()> {
-        let api: Api<DynamicObject> = match self.namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
-            None => Api::all_with(self.client.clone(), kind),
-        };
         let mark = self.records.mark();
         let mut restarts = 0;
-        let mut parameters = ListParams::default().limit(PAGE);
+        let mut pages = self.pages(kind);
         loop {
-            let page = match api.list(&parameters).await {
+            let Self { records, rules, .. } = self;
+            match pages.next(&mut |object| records.judge(rules, object)).await {
+                Ok(true) => self.progress.told(self.records.since(mark), &kind.plural),
+                Ok(false) => return Ok(()),
                 // What was judged so far comes again.
                 Err(error) if trouble::is_expired(&error) && restarts < RESTARTS => {
                     restarts += 1;
                     self.records.forget_since(mark);
-                    parameters = ListParams::default().limit(PAGE);
-                    continue;
+                    pages.begin_anew();
                 }
-                page => page?,
-            };
-            for object in page.items {
-                let value = serde_json::to_value(&object).map_err(kube::Error::SerdeError)?;
-                self.records.judge(self.rules, "", value, false);
-            }
-            self.progress.told(self.records.since(mark), &kind.plural);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => parameters = parameters.continue_token(&token),
-                None => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// When findings were first seen, from the reports that the controller keeps.
+    async fn date(&mut self, kind: &ApiResource) -> anyhow::Result<()> {
+        let mut restarts = 0;
+        let mut pages = self.pages(kind);
+        let mut dating = dates::Dating::of(&mut self.records.objects);
+        let error = loop {
+            match pages.next(&mut |report: Value| dating.read(&report)).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                // The same dates are read twice.
+                Err(error) if trouble::is_expired(&error) && restarts < RESTARTS => {
+                    restarts += 1;
+                    pages.begin_anew();
+                }
+                Err(error) => break error,
+            }
+        };
+        let error = self.unless_forbidden(error, kind)?;
+        // Dates are an extra, unless they are asked for.
+        if self.dated {
+            Err(error.context("--since asks for when findings were first seen"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn pages(&self, kind: &ApiResource) -> Pages {
+        let api: Api<DynamicObject> = match self.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
+            None => Api::all_with(self.client.clone(), kind),
+        };
+        Pages::of(self.client.clone(), api.resource_url(), "")
     }
 
     /// A mistyped namespace is an empty list to the API server, and no clean bill to its reader.

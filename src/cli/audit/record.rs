@@ -1,23 +1,61 @@
-//! What is kept of an object once it is judged: its name and its findings.
+//! All that one audit found.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use serde_json::Value;
+
+use super::super::problem::Problem;
+use super::super::record::{Line, Place, Record};
 use super::Rules;
-use crate::admission::wording::{change, is_injection};
-use crate::admission::{Answer, Phase, Review, Why, review};
-use crate::model::{Operation, RuleId, Severity};
+use crate::admission::Review;
+use crate::model::{Finding, Severity};
+use crate::plan::audit::found::Counts;
+use crate::plan::audit::{self, Identity, ObjectKey};
 
 /// All objects of one audit.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(in crate::cli) struct Records {
     /// Judged objects, in the order in which they came.
-    pub(super) objects: Vec<Record>,
+    pub(in crate::cli) objects: Vec<Record>,
+    /// The policies that were asked, by name.
+    pub(in crate::cli) policies: Vec<Arc<str>>,
     /// Objects on their way out, which no rule is asked about.
-    pub(super) leaving: usize,
+    pub(in crate::cli) leaving: usize,
     /// Objects of other kinds, in files.
-    pub(super) others: usize,
+    pub(in crate::cli) others: usize,
     /// Groups and resources that the server does not serve.
-    pub(super) absent: Vec<String>,
+    pub(in crate::cli) absent: Vec<String>,
+    /// What could not be read.
+    pub(in crate::cli) problems: Vec<Problem>,
+    /// Groups and kinds of which not every object could be read.
+    pub(in crate::cli) unread: Vec<(String, String)>,
+    /// Findings that an earlier report holds too, and that are of no account.
+    pub(in crate::cli) known: usize,
+    /// Findings of an earlier report that are no longer there.
+    pub(in crate::cli) gone: Vec<Gone>,
+    /// Findings that were first seen too long ago to count.
+    pub(in crate::cli) older: usize,
+    /// Findings that count and of which no report says when they were first seen.
+    pub(in crate::cli) undated: usize,
+}
+
+/// What a policy would do to what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Effect {
+    /// Objects that it is about.
+    pub(in crate::cli) about: usize,
+    /// Those of them that break it, by their heaviest finding.
+    pub(in crate::cli) breaking: Counts,
+}
+
+/// A finding that is no longer there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::cli) struct Gone {
+    /// The object, which may be gone too.
+    pub(in crate::cli) object: ObjectKey,
+    /// What it was.
+    pub(in crate::cli) finding: Identity,
 }
 
 /// How far the records reached at some time.
@@ -27,46 +65,68 @@ pub(super) struct Mark {
     leaving: usize,
 }
 
-/// One object.
-#[derive(Debug)]
-pub(super) struct Record {
-    /// API group and version.
-    pub(super) api_version: String,
-    /// Kind.
-    pub(super) kind: String,
-    /// Namespace.
-    pub(super) namespace: String,
-    /// Name.
-    pub(super) name: String,
-    /// What the rules say.
-    pub(super) lines: Vec<Line>,
-}
-
-/// One finding.
-#[derive(Debug)]
-pub(super) struct Line {
-    /// Its weight.
-    pub(super) severity: Severity,
-    /// The rule; `None` for what mutation would change.
-    pub(super) rule: Option<RuleId>,
-    /// Where.
-    pub(super) field: String,
-    /// What.
-    pub(super) message: String,
-}
-
 impl Records {
-    /// Judges an object as if somebody created it today; `manifest` where it comes from a file.
-    pub(super) fn judge(&mut self, rules: &Rules, namespace: &str, object: Value, manifest: bool) {
-        let request = Review::of_manifest(Operation::Create, "auditor", namespace, object, None);
-        let request = Review { manifest, ..request };
-        let phase = if manifest { Phase::Offline } else { Phase::Validate };
-        let answer = review(&rules.settings, &rules.policies, phase, &request);
-        if answer.passed == Some(Why::Deleting) {
+    /// Judges an object of a cluster as if somebody created it today.
+    pub(super) fn judge(&mut self, rules: &Rules, object: Value) {
+        self.judge_placed(rules, audit::question("", object, false), |_| None);
+    }
+
+    /// The same with what is asked, and where the object and its findings stand.
+    pub(super) fn judge_placed(
+        &mut self,
+        rules: &Rules,
+        request: Review,
+        place: impl FnOnce(&mut dyn Iterator<Item = &Finding>) -> Option<Place>,
+    ) {
+        let Some(answer) = audit::answer(&rules.settings, &rules.policies, &request) else {
             self.leaving += 1;
             return;
+        };
+        let object = request.object.as_ref().unwrap_or(&Value::Null);
+        let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+        self.objects.push(Record {
+            api_version: text("apiVersion"),
+            kind: text("kind"),
+            place: place(&mut answer.spoken()),
+            lines: audit::lines(&request, &answer),
+            policies: audit::about(&rules.policies, &request),
+            namespace: request.namespace,
+            name: request.name.unwrap_or_default(),
+            ..Record::default()
+        });
+    }
+
+    /// Takes the lines that `known` says so of out of account; how many they are.
+    pub(super) fn set_aside(&mut self, mut known: impl FnMut(&ObjectKey, &Line) -> bool) -> usize {
+        let mut count = 0;
+        for record in self.objects.iter_mut().filter(|record| !record.lines.is_empty()) {
+            let key = record.key();
+            let lines = std::mem::take(&mut record.lines).into_iter();
+            let (aside, rest): (Vec<_>, Vec<_>) = lines.partition(|line| known(&key, line));
+            record.lines = rest;
+            count += aside.len();
+            record.known.extend(aside);
         }
-        self.objects.push(record(&request, &answer));
+        count
+    }
+
+    /// What each policy would do to what is there.
+    pub(super) fn by_policy(&self) -> BTreeMap<&str, Effect> {
+        let mut effects: BTreeMap<&str, Effect> =
+            self.policies.iter().map(|name| (&**name, Effect::default())).collect();
+        for record in &self.objects {
+            for name in &record.policies {
+                let effect = effects.entry(name).or_default();
+                effect.about += 1;
+                // What was known before breaks the policy all the same.
+                let lines = record.lines.iter().chain(&record.known);
+                let its = lines.filter(|line| line.policy.as_ref() == Some(name));
+                if let Some(heaviest) = its.map(|line| line.severity).max() {
+                    effect.breaking.add(heaviest);
+                }
+            }
+        }
+        effects
     }
 
     /// How far the records reach.
@@ -89,61 +149,15 @@ impl Records {
     pub(super) fn is_empty(&self) -> bool {
         self.objects.is_empty() && self.leaving == 0 && self.others == 0
     }
-}
 
-fn record(request: &Review, answer: &Answer) -> Record {
-    let mut lines: Vec<Line> = answer
-        .spoken()
-        .map(|finding| Line {
-            severity: finding.severity,
-            rule: Some(finding.rule),
-            field: finding.at.to_string(),
-            message: finding.message(),
-        })
-        .collect();
-    let object = request.object.as_ref().unwrap_or(&Value::Null);
-    // Only counts: an injection is derived once, so no write gives an object that is there already
-    // what a new one would get.
-    let counts = answer.unpatched.iter().filter(|op| !is_injection(op));
-    lines.extend(counts.map(|op| {
-        let message = format!("the next write changes it: {}", change(op, op.at().get(object)));
-        Line { severity: Severity::Warn, rule: None, field: op.at().to_string(), message }
-    }));
-    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-    Record {
-        api_version: text("apiVersion"),
-        kind: text("kind"),
-        namespace: request.namespace.clone(),
-        name: request.name.clone().unwrap_or_default(),
-        lines,
-    }
-}
-
-impl Record {
-    /// The heaviest of its findings.
-    pub(super) fn weight(&self) -> Option<Severity> {
-        self.lines.iter().map(|line| line.severity).max()
+    /// Whether everything could be read.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.problems.iter().any(Problem::is_error)
     }
 
-    /// The entry of the JSON report.
-    pub(super) fn to_json(&self) -> Value {
-        let finding = |line: &Line| {
-            json!({
-                "severity": line.severity.as_str(),
-                "rule": line.rule.map(RuleId::as_str),
-                "field": line.field,
-                "message": line.message,
-            })
-        };
-        json!({
-            "object": {
-                "apiVersion": self.api_version,
-                "kind": self.kind,
-                "namespace": self.namespace,
-                "name": self.name,
-            },
-            "findings": self.lines.iter().map(finding).collect::<Vec<_>>(),
-        })
+    /// Whether a finding of that weight, or a heavier one, counts.
+    pub(super) fn reach(&self, floor: Severity) -> bool {
+        self.objects.iter().any(|record| record.weight() >= Some(floor))
     }
 }
 
@@ -154,15 +168,8 @@ mod tests {
     use super::*;
     use crate::admission::{PolicySet, Settings};
 
-    fn judged(object: Value) -> Records {
+    fn judged(max: i64, metadata: &Value) -> Records {
         let rules = Rules { settings: Settings::default(), policies: PolicySet::default() };
-        let mut records = Records::default();
-        records.judge(&rules, "", object, false);
-        records
-    }
-
-    /// A stored cluster of one group, of a RayJob where `owner` is one.
-    fn cluster(replicas: i64, max: i64, metadata: &Value) -> Value {
         let template = json!({"spec": {"containers": [{"name": "ray", "image": "x"}]}});
         let mut object = json!({
             "apiVersion": "ray.io/v1", "kind": "RayCluster",
@@ -170,51 +177,40 @@ mod tests {
             "spec": {
                 "headGroupSpec": {"rayStartParams": {}, "template": template},
                 "workerGroupSpecs": [{
-                    "groupName": "small", "replicas": replicas, "minReplicas": 1,
+                    "groupName": "small", "replicas": 2, "minReplicas": 1,
                     "maxReplicas": max, "rayStartParams": {}, "template": template,
                 }],
             },
         });
         object["metadata"]["name"] = json!("lab");
         object["metadata"]["namespace"] = json!("team-a");
-        object
+        let mut records = Records::default();
+        records.judge(&rules, object);
+        records
     }
 
     #[test]
     fn a_sound_object_has_no_lines_and_is_kept() {
-        let records = judged(cluster(2, 5, &json!({})));
+        let records = judged(5, &json!({}));
         assert_eq!(records.objects[0].weight(), None);
         assert_eq!(records.objects[0].to_json()["findings"], json!([]));
         assert_eq!(records.objects[0].to_json()["object"]["namespace"], "team-a");
+        assert!(!records.reach(Severity::Audit) && judged(0, &json!({})).reach(Severity::Deny));
     }
 
     #[test]
     fn an_object_on_its_way_out_is_counted_and_not_judged() {
         let leaving = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x/y"]});
-        let records = judged(cluster(9, 5, &leaving));
+        let records = judged(0, &leaving);
         assert_eq!((records.objects.len(), records.leaving), (0, 1));
         assert!(!records.is_empty());
     }
 
     #[test]
-    fn what_a_write_would_change_weighs_as_a_warning_and_says_from_what_to_what() {
-        let owner = json!({
-            "labels": {"ray.io/originated-from-crd": "RayJob", "ray.io/originated-from-cr-name": "j"},
-            "ownerReferences": [{"apiVersion": "ray.io/v1", "kind": "RayJob", "name": "j",
-                "uid": "u", "controller": true}],
-        });
-        let records = judged(cluster(9, 5, &owner));
-        let change = records.objects[0].lines.iter().find(|line| line.rule.is_none()).unwrap();
-        assert_eq!(change.severity, Severity::Warn);
-        assert_eq!(change.field, "spec.workerGroupSpecs[0].replicas");
-        assert_eq!(change.message, "the next write changes it: 9 -> 5");
-    }
-
-    #[test]
     fn a_list_begun_anew_counts_nothing_twice() {
-        let mut records = judged(cluster(2, 5, &json!({})));
+        let mut records = judged(5, &json!({}));
         let mark = records.mark();
-        records.objects.extend(judged(cluster(2, 5, &json!({}))).objects);
+        records.objects.extend(judged(5, &json!({})).objects);
         records.leaving += 1;
         assert_eq!(records.since(mark), 2);
         records.forget_since(mark);

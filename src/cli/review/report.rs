@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::super::paint::Paint;
 use super::super::problem::Problem;
+use super::super::record::{Line, Place, Record};
+use super::super::report::{junit, sarif};
 use super::judge::Judged;
-use super::{junit, sarif, text};
+use super::text;
 use crate::admission::wire;
 use crate::model::{Finding, Op, Severity};
 
@@ -94,14 +96,15 @@ impl Report {
             Self::Text { .. } | Self::Admission => String::new(),
             Self::Json => "[".to_owned(),
             Self::Sarif => sarif::opening(),
-            Self::Junit => junit::opening(),
+            Self::Junit => junit::opening("review"),
         }
     }
 
     /// What stands between two objects.
     pub(super) const fn separator(&self) -> &'static str {
         match self {
-            Self::Json | Self::Sarif => ",\n",
+            Self::Json => ",\n",
+            Self::Sarif => sarif::SEPARATOR,
             Self::Text { .. } | Self::Junit | Self::Admission => "",
         }
     }
@@ -123,8 +126,8 @@ impl Report {
         let text = match self {
             Self::Text { paint, quiet } => text::object(judged, paint, *quiet),
             Self::Json => Some(entry(judged).to_string()),
-            Self::Sarif => sarif::results(judged),
-            Self::Junit => Some(junit::case(judged)),
+            Self::Sarif => sarif::results(&record(judged)),
+            Self::Junit => Some(junit::case(&record(judged), Severity::Deny)),
             Self::Admission => Some(format!("{}\n", wire::response(&judged.review.uid, answer))),
         };
         let warned = told(judged).filter(|(finding, denied)| !denied && !is_quiet(finding)).count();
@@ -147,6 +150,31 @@ pub(super) fn is_quiet(finding: &Finding) -> bool {
 /// Stands before what audit mode let through.
 pub(super) fn would(finding: &Finding, refuses: bool) -> &'static str {
     if finding.severity == Severity::Deny && !refuses { "would deny: " } else { "" }
+}
+
+/// An object as the reports for machines read it. In audit mode what would have been denied is a
+/// warning.
+fn record(judged: &Judged<'_>) -> Record {
+    let line = |(finding, refuses): (&Finding, bool)| {
+        let would = would(finding, refuses);
+        Line {
+            severity: if would.is_empty() { finding.severity } else { Severity::Warn },
+            rule: Some(finding.rule),
+            policy: finding.policy.clone(),
+            field: finding.at.to_string(),
+            message: format!("{would}{}", finding.message()),
+            first_seen: None,
+        }
+    };
+    let findings = told(judged).map(|(finding, _)| finding);
+    Record {
+        kind: judged.review.subject().kind,
+        namespace: judged.review.namespace.clone(),
+        name: judged.review.subject().name,
+        place: Some(Place::of(judged.page, &judged.base, judged.line, findings)),
+        lines: told(judged).map(line).collect(),
+        ..Record::default()
+    }
 }
 
 /// An object as the JSON report has it. In audit mode what would have been denied is a warning.

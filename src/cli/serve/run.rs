@@ -60,7 +60,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     let pair = source.map(Source::load).transpose()?;
     let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
     let client = args.client().await?;
-    let controller = args.controller(client.clone(), &stop);
+    let controller = args.controller(client.clone(), &stop)?;
     let keeper = controller.as_ref().and_then(Controller::keeper);
     let reloader = tokio::select! {
         reloader = first(pair, keeper.as_ref()) => reloader?,
@@ -132,13 +132,17 @@ impl ServeArgs {
     }
 
     /// The controller in this process, where the flags ask for one.
-    fn controller(&self, client: Option<Client>, stop: &CancellationToken) -> Option<Controller> {
-        let client = client.filter(|_| self.with_controller)?;
-        let mut options = self.work.options(&self.settings);
+    fn controller(
+        &self,
+        client: Option<Client>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<Controller>> {
+        let Some(client) = client.filter(|_| self.with_controller) else { return Ok(None) };
+        let mut options = self.work.options(&self.settings)?;
         let terms = &options.terms;
         options.certificate =
             self.issued.options(&options.namespace, &terms.domain, &terms.settings);
-        Some(Controller::stand(client, options, stop.clone()))
+        Ok(Some(Controller::stand(client, options, stop.clone())))
     }
 
     fn app(
@@ -152,7 +156,7 @@ impl ServeArgs {
         let app = App::new(snapshot, self.bounds.http(), Arc::clone(readiness));
         let app = match client {
             Some(client) => {
-                let identity = self.work.options(&self.settings).identity;
+                let identity = self.work.identity();
                 app.noting(notes::notes(client, &identity, stop.clone()))
             }
             None => app,

@@ -1,4 +1,5 @@
-//! Which of the kinds that raywarden reads an API server serves, and in which version.
+//! Which of the kinds that raywarden reads, and which reports, an API server serves, and in which
+//! version.
 //!
 //! Found by discovery, which every authenticated user may read. Asking for the kinds themselves would
 //! not do: to somebody without the right, a kind that is not there is forbidden like one that is.
@@ -11,21 +12,32 @@ use kube::Client;
 use kube::core::{ApiResource, GroupVersionKind};
 
 use crate::dialect;
+use crate::plan::audit::reports::Form;
 
 /// What there is to list.
 #[derive(Debug, Default)]
-pub(super) struct Served {
+pub struct Served {
     /// Each served kind once, in the version that the server prefers.
-    pub(super) kinds: Vec<ApiResource>,
+    pub kinds: Vec<ApiResource>,
     /// Groups, and resources of served groups, that are not there.
-    pub(super) absent: Vec<String>,
+    pub absent: Vec<String>,
+    /// The reports that an audit writes, in the versions that it knows.
+    pub reports: Vec<(Form, ApiResource)>,
+}
+
+impl Served {
+    /// Our own reports.
+    pub fn own_reports(&self) -> Option<&ApiResource> {
+        self.reports.iter().find(|(form, _)| *form == Form::Own).map(|(_, resource)| resource)
+    }
 }
 
 /// Asks the server.
-pub(super) async fn served(client: &Client) -> kube::Result<Served> {
+pub async fn served(client: &Client) -> kube::Result<Served> {
     let groups = client.list_api_groups().await?;
     let mut lists = BTreeMap::new();
-    for (group, ..) in dialect::kinds() {
+    let reports = Form::ALL.map(|form| form.resource().0);
+    for group in dialect::kinds().map(|(group, ..)| group).chain(reports) {
         for version in versions(&groups, group) {
             if let Entry::Vacant(entry) = lists.entry(version) {
                 let list = client.list_api_group_resources(entry.key()).await?;
@@ -47,14 +59,8 @@ fn choose(groups: &APIGroupList, lists: &BTreeMap<String, APIResourceList>) -> S
     let mut served = Served::default();
     for (group, kind, plural, _) in dialect::kinds() {
         let versions = versions(groups, group);
-        let lists_it = |version: &&String| {
-            let resources = lists.get(*version).map(|list| list.resources.as_slice());
-            resources.unwrap_or_default().iter().any(|it| it.name == plural && it.kind == kind)
-        };
-        if let Some(version) = versions.iter().find(lists_it) {
-            let version = version.rsplit('/').next().unwrap_or_default();
-            let gvk = GroupVersionKind::gvk(group, version, kind);
-            served.kinds.push(ApiResource::from_gvk_with_plural(&gvk, plural));
+        if let Some(found) = first(&versions, lists, (group, kind, plural)) {
+            served.kinds.push(found);
             continue;
         }
         let absent =
@@ -63,7 +69,30 @@ fn choose(groups: &APIGroupList, lists: &BTreeMap<String, APIResourceList>) -> S
             served.absent.push(absent);
         }
     }
+    served.reports = Form::ALL
+        .into_iter()
+        .filter_map(|form| {
+            let (group, version, kind, plural) = form.resource();
+            let version = format!("{group}/{version}");
+            Some((form, first(&[version], lists, (group, kind, plural))?))
+        })
+        .collect();
     served
+}
+
+/// The resource of a kind, in the first of the versions that has it.
+fn first(
+    versions: &[String],
+    lists: &BTreeMap<String, APIResourceList>,
+    (group, kind, plural): (&str, &str, &str),
+) -> Option<ApiResource> {
+    let has_it = |version: &&String| {
+        let resources = lists.get(*version).map(|list| list.resources.as_slice());
+        resources.unwrap_or_default().iter().any(|it| it.name == plural && it.kind == kind)
+    };
+    let version = versions.iter().find(has_it)?.rsplit('/').next().unwrap_or_default();
+    let gvk = GroupVersionKind::gvk(group, version, kind);
+    Some(ApiResource::from_gvk_with_plural(&gvk, plural))
 }
 
 #[cfg(test)]
@@ -102,6 +131,20 @@ mod tests {
         let absent =
             ["rayservices.ray.io", "raycronjobs.ray.io", "distributed-compute.dominodatalab.com"];
         assert_eq!(served.absent, absent);
+    }
+
+    #[test]
+    fn reports_are_written_in_the_versions_that_are_known() {
+        let groups = json!({"groups": [group("wgpolicyk8s.io", &["v1beta1"]), group("raywarden.io", &["v1alpha1"])]});
+        let own = ("rayclusterreports", "RayClusterReport");
+        let others = ("policyreports", "PolicyReport");
+        let lists = BTreeMap::from([
+            list("raywarden.io/v1alpha1", &[own]),
+            list("wgpolicyk8s.io/v1beta1", &[others]),
+        ]);
+        let served = choose(&from_value(groups).unwrap(), &lists);
+        assert_eq!(served.own_reports().map(|it| it.plural.as_str()), Some("rayclusterreports"));
+        assert_eq!(served.reports.len(), 1);
     }
 
     #[test]

@@ -1,0 +1,243 @@
+//! The audit that never ends: what is stored is judged by the same rules as what is written.
+//!
+//! A RayCluster is judged a moment after its spec, labels or annotations changed; everything that is
+//! stored, kinds that embed a cluster and Domino's included, now and then. What is found goes into
+//! metrics and the log, and into reports where they are kept: the kinds of report that the API server
+//! serves, each written where it changes and nowhere else. When a finding was first seen is read from
+//! the stored reports, so that it outlives this process.
+
+mod archive;
+mod books;
+mod counts;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::channel::mpsc::UnboundedReceiver;
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::reflector::{ObjectRef, Store};
+use serde_json::Value;
+use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use self::archive::Archive;
+use self::books::{Books, Judged};
+pub(super) use self::counts::Audits;
+use super::index::{Index, Key};
+use super::leader::Leader;
+use super::metrics::Metrics;
+use super::pages::Pages;
+use super::resources;
+use super::served::{Served, served};
+use crate::admission::{PolicySet, Settings};
+use crate::dialect::{self, Dialect};
+use crate::model::NodeManager;
+use crate::plan::audit::found::Found;
+use crate::plan::audit::reports::{Form, Whose};
+use crate::plan::audit::{answer, lines, question};
+use crate::telemetry::chain;
+
+const TICK: Duration = Duration::from_secs(1);
+
+/// From a change to the judgement: what changes at once is judged at once.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// The next try after an audit that failed.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// Objects that are judged before others get their turn.
+const AT_A_STRETCH: usize = 50;
+
+/// Where clusters that changed are told of.
+pub(super) type News = UnboundedReceiver<Key>;
+
+/// Audits, term by term.
+pub(super) struct Audit {
+    pub(super) client: Client,
+    pub(super) index: Arc<Index>,
+    pub(super) leader: Leader,
+    pub(super) store: Store<DynamicObject>,
+    pub(super) news: News,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) settings: Settings,
+    /// Who makes nodes where no flag says so.
+    pub(super) manager: Receiver<Option<NodeManager>>,
+    pub(super) policies: PolicySet,
+    /// Between two audits of everything.
+    pub(super) interval: Duration,
+    /// Reports are written.
+    pub(super) reports: bool,
+}
+
+/// How an audit of everything went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) objects: usize,
+    pub(super) written: usize,
+    pub(super) failed: usize,
+}
+
+impl Audit {
+    /// Works till `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut books = Books::default();
+        let mut archive = Archive::default();
+        let mut changed: HashMap<Key, Instant> = HashMap::new();
+        let mut due = Instant::now() + SETTLE;
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = tick.tick() => {}
+            }
+            let now = Instant::now();
+            while let Ok(key) = self.news.try_recv() {
+                changed.entry(key).or_insert(now + SETTLE);
+            }
+            if self.manager.has_changed().unwrap_or(false) {
+                due = due.min(now);
+            }
+            if !self.leader.leads() || !self.index.is_complete() {
+                continue;
+            }
+            let work = async {
+                if due <= now {
+                    // Whatever changed before is judged with the rest.
+                    changed.clear();
+                    due = now + self.everything(&mut books, &mut archive).await;
+                }
+                let ripe: Vec<Key> =
+                    changed.extract_if(|_, at| *at <= now).map(|(key, _)| key).collect();
+                for key in ripe {
+                    self.one(&key, &mut books, &archive).await;
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = work => {}
+            }
+        }
+        self.metrics.audits.found(&HashMap::new());
+    }
+
+    fn settings(&mut self) -> Settings {
+        let manager = *self.manager.borrow_and_update();
+        let node_manager = self.settings.node_manager.or(manager);
+        Settings { node_manager, ..self.settings.clone() }
+    }
+
+    /// Judges all that is stored, and brings every report up to date; when to do so again.
+    async fn everything(&mut self, books: &mut Books, archive: &mut Archive) -> Duration {
+        let begun = Instant::now();
+        let settings = self.settings();
+        match self.all(&settings, books, archive).await {
+            Ok(tally) => {
+                self.metrics.audits.audited(&tally, begun.elapsed());
+                let counts = books.counts();
+                tracing::info!(
+                    objects = tally.objects,
+                    refused = counts.deny,
+                    warned = counts.warn,
+                    audited = counts.audit,
+                    written = tally.written,
+                    failed = tally.failed,
+                    took = ?begun.elapsed(),
+                    "audited what is stored"
+                );
+                if tally.failed > 0 { AGAIN.min(self.interval) } else { self.interval }
+            }
+            Err(error) => {
+                tracing::warn!("an audit could not be made: {}", chain(&error));
+                AGAIN.min(self.interval)
+            }
+        }
+    }
+
+    async fn all(
+        &self,
+        settings: &Settings,
+        books: &mut Books,
+        archive: &mut Archive,
+    ) -> kube::Result<Tally> {
+        let Served { kinds, reports, .. } = served(&self.client).await?;
+        let mut judged = Vec::new();
+        let mut tally = Tally::default();
+        for (index, object) in self.store.state().iter().enumerate() {
+            judged.extend(self.judge(settings, resources::json(object)));
+            if index % AT_A_STRETCH == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        for kind in kinds.iter().filter(|kind| !is_raycluster(kind)) {
+            if let Err(error) = self.list(settings, kind, &mut judged).await {
+                tally.failed += 1;
+                let plural = &kind.plural;
+                tracing::warn!("{plural}.{} could not be audited: {}", kind.group, chain(&error));
+            }
+        }
+        tally.objects = judged.len();
+        books.begin_anew(&judged);
+        self.metrics.audits.found(&books.findings());
+        *archive =
+            Archive::new(self.client.clone(), if self.reports { reports } else { Vec::new() });
+        let (written, failed) = archive.put_in_order(judged, &self.leader).await;
+        Ok(Tally { written, failed: tally.failed + failed, ..tally })
+    }
+
+    /// Judges the objects of a kind that no watch shows.
+    async fn list(
+        &self,
+        settings: &Settings,
+        kind: &ApiResource,
+        judged: &mut Vec<Judged>,
+    ) -> kube::Result<()> {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), kind);
+        let mut pages = Pages::of(self.client.clone(), api.resource_url(), "");
+        while pages.next(&mut |object| judged.extend(self.judge(settings, object))).await? {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// One RayCluster that changed.
+    async fn one(&mut self, key: &Key, books: &mut Books, archive: &Archive) {
+        let settings = self.settings();
+        let reference =
+            ObjectRef::new_with(&key.name, resources::raycluster()).within(&key.namespace);
+        let object = self.store.get(&reference);
+        let judged = object.and_then(|object| self.judge(&settings, resources::json(&object)));
+        let Some(judged) = judged else {
+            books.forget(key);
+            return self.metrics.audits.found(&books.findings());
+        };
+        if !books.is_news(&judged) {
+            return;
+        }
+        books.note(&judged);
+        self.metrics.audits.found(&books.findings());
+        let done = archive.replace(&judged).await;
+        self.metrics.audits.reported(done.is_ok());
+        if let Err(error) = done {
+            // The next audit of everything tries again.
+            tracing::warn!(cluster = %key, "an audit could not be reported: {}", chain(&error));
+        }
+    }
+
+    /// What the rules say of an object; `None` for one on its way out.
+    fn judge(&self, settings: &Settings, object: Value) -> Option<Judged> {
+        let whose = Whose::of(&object);
+        let request = question(&whose.namespace, object, false);
+        let answer = answer(settings, &self.policies, &request)?;
+        Some(Judged { whose, found: Found::of(lines(&request, &answer)) })
+    }
+}
+
+/// Whether a watch shows every object of a kind.
+fn is_raycluster(kind: &ApiResource) -> bool {
+    dialect::of(&kind.group, &kind.kind) == Some(Dialect::RayCluster)
+}
+
+/// The kinds of report that an audit knows, with their resources.
+type Reports = Vec<(Form, ApiResource)>;
