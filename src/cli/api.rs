@@ -415,6 +415,7 @@ impl BoundArgs {
             connections: self.max_connections,
             handshake: Duration::from_secs(5),
             headers: Duration::from_secs(10),
+            idle: Duration::from_mins(2),
             drain: self.drain_timeout,
         }
     }

@@ -132,9 +132,14 @@ struct BoundArgs {
     #[arg(long, env = "RAYWARDEN_HANDSHAKE_TIMEOUT", value_parser = above_zero, default_value = "5s", value_name = "TIME")]
     handshake_timeout: Duration,
 
-    /// For the headers of a request
+    /// For the headers of the first request
     #[arg(long, env = "RAYWARDEN_HEADER_TIMEOUT", value_parser = above_zero, default_value = "10s", value_name = "TIME")]
     header_timeout: Duration,
+
+    /// For the next request on a kept connection; longer than the 90 s for which API servers keep
+    /// theirs, because to close one may meet a call on its way
+    #[arg(long, env = "RAYWARDEN_IDLE_TIMEOUT", value_parser = above_zero, default_value = "2m", value_name = "TIME")]
+    idle_timeout: Duration,
 }
 
 /// Serves until a signal.

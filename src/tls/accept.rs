@@ -36,8 +36,11 @@ pub struct Limits {
     pub connections: usize,
     /// From TCP to the end of the TLS handshake.
     pub handshake: Duration,
-    /// For the headers of a request, the first one or the next on a kept connection.
+    /// For the headers of the first request.
     pub headers: Duration,
+    /// For the next request on a kept connection. Longer than clients keep theirs: to close one that
+    /// its client still uses may meet a call on its way, which is lost then.
+    pub idle: Duration,
     /// From the stop signal to the end of the last call.
     pub drain: Duration,
 }

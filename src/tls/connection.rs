@@ -92,7 +92,7 @@ where
             router.clone().oneshot(request.map(Body::new))
         }
     });
-    let builder = protocol(limits.headers);
+    let builder = protocol(limits);
     let mut talk = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
     tokio::select! {
@@ -118,14 +118,16 @@ async fn stopped_and_silent(stop: &CancellationToken) {
     sleep(LAST_WORD).await;
 }
 
-fn protocol(headers: Duration) -> Builder<TokioExecutor> {
+fn protocol(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(headers);
+    // This runs from the last answer on; the first request has a bound of its own.
+    let next = limits.idle.max(limits.headers);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(next);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(headers)
+        .keep_alive_timeout(limits.headers)
         .max_concurrent_streams(STREAMS);
     builder
 }

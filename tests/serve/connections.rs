@@ -6,7 +6,8 @@ use crate::client::{Client, config, config_for};
 use crate::files::Ca;
 use crate::server::{PATIENCE, Server};
 
-const HASTE: [&str; 4] = ["--handshake-timeout", "400ms", "--header-timeout", "400ms"];
+const HASTE: [&str; 6] =
+    ["--handshake-timeout", "400ms", "--header-timeout", "400ms", "--idle-timeout", "400ms"];
 
 /// What the bounds above allow, with room for a busy machine.
 fn in_time(took: Duration) -> bool {
@@ -46,6 +47,15 @@ fn a_kept_connection_is_cut_when_its_next_header_does_not_come() {
     assert_eq!(client.get("/livez").unwrap().status, 200);
     client.send("GET /livez HT").unwrap();
     assert!(in_time(client.until_closed()));
+}
+
+#[test]
+fn a_kept_connection_outlives_the_bound_of_the_first_header() {
+    let server = Server::start(&["--header-timeout", "200ms"]);
+    let mut client = Client::connect(&server).unwrap();
+    assert_eq!(client.get("/livez").unwrap().status, 200);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(client.get("/livez").unwrap().status, 200);
 }
 
 #[test]

@@ -5,7 +5,8 @@
 #   build.sh [--print] [PROGRAM...]
 #
 # Always those of a control plane; further ones by name: kube-controller-manager, and for a node
-# kube-scheduler, kubelet, kube-proxy, coredns; KubeRay's kuberay-operator and its suites SUITE.test.
+# kube-scheduler, kubelet, kube-proxy, coredns; KubeRay's kuberay-operator and its suites SUITE.test;
+# Kueue's manager, kueue.
 # Looked for in this order: KUBEBUILDER_ASSETS, the cache of earlier builds, PATH.
 # --print   KEY=value lines on standard output, safe for `eval`; progress goes to standard error
 # RAYWARDEN_CACHE   where builds are kept (default: raywarden in the user's cache folder)
@@ -33,7 +34,8 @@ drawn() { cat "$here/$1"/{go.mod,main.go} | cksum | cut -d' ' -f1; }
 pki=$(drawn pki)
 coredns=$(drawn coredns)
 kuberay=$(pinned kuberay github.com/ray-project/kuberay/ray-operator)
-readonly kubernetes etcd pki coredns kuberay
+kueue=$(pinned kueue sigs.k8s.io/kueue)
+readonly kubernetes etcd pki coredns kuberay kueue
 
 # home PROGRAM: its place in the cache; the version is part of the path, so being there is being right
 home() {
@@ -42,6 +44,7 @@ home() {
     pki) echo "$cache/bin/pki-$pki/pki" ;;
     coredns) echo "$cache/bin/coredns-$coredns/coredns" ;;
     kuberay-operator | *.test) echo "$cache/bin/kuberay-$kuberay/$1" ;;
+    kueue) echo "$cache/bin/kueue-$kueue/kueue" ;;
     *) echo "$cache/bin/kubernetes-$kubernetes/$1" ;;
   esac
 }
@@ -74,7 +77,7 @@ find_program() {
     return
   fi
   # A node is made of what is pinned: what else lies about was set up for another one.
-  case $1 in coredns | kubelet | kube-proxy | kube-scheduler | kuberay-operator | *.test) return 1 ;; esac
+  case $1 in coredns | kubelet | kube-proxy | kube-scheduler | kuberay-operator | kueue | *.test) return 1 ;; esac
   file=$(type -P "$1") || return 1
   usable "$1" "$file" && echo "$file"
 }
@@ -114,6 +117,7 @@ compile() {
         ;;
       etcd) packages+=(go.etcd.io/etcd/server/v3) ;;
       kuberay) packages+=(github.com/ray-project/kuberay/ray-operator) ;;
+      kueue) packages+=(sigs.k8s.io/kueue/cmd/kueue) ;;
       pki | coredns) packages+=(.) ;;
     esac
   done
@@ -161,7 +165,7 @@ build_missing() {
   trap 'exit 143' TERM HUP
   for program in "${todo[@]}"; do
     case $program in
-      etcd | pki | coredns) compile "$program" "$program" ;;
+      etcd | pki | coredns | kueue) compile "$program" "$program" ;;
       kuberay-operator) compile kuberay "$program" ;;
       *.test) compile_suite "$program" ;;
       *) of_kubernetes+=("$program") ;;
@@ -177,11 +181,11 @@ clean_up() {
   [ -z "$work" ] || [ -n "$keep_work" ] || rm -rf "$work"
 }
 
-kuberay_dir() {
-  need_go "KubeRay's samples must be downloaded"
+# folder TOOL MODULE: where the sources of a pinned module are
+folder() {
+  need_go "the files of $2 must be downloaded"
   local answer
-  answer=$(go -C "$here/kuberay" mod download -json github.com/ray-project/kuberay/ray-operator) ||
-    die "KubeRay's module could not be downloaded: $answer"
+  answer=$(go -C "$here/$1" mod download -json "$2") || die "$2 could not be downloaded: $answer"
   sed -n 's/^[[:space:]]*"Dir": "\(.*\)",*$/\1/p' <<<"$answer"
 }
 
@@ -190,17 +194,18 @@ wanted=(etcd kube-apiserver kubectl pki)
 for argument in "$@"; do
   case $argument in
     --print) print=1 ;;
-    kube-controller-manager | kube-scheduler | kubelet | kube-proxy | coredns | kuberay-operator) wanted+=("$argument") ;;
+    kube-controller-manager | kube-scheduler | kubelet | kube-proxy | coredns | kuberay-operator | kueue) wanted+=("$argument") ;;
     e2e.test | e2eautoscaler.test | sampleyaml.test) wanted+=("$argument") ;;
     *) die "unknown argument $argument; usage: build.sh [--print] [PROGRAM...]" ;;
   esac
 done
 
 [ -z "$(missing)" ] || build_missing
-module=$(kuberay_dir)
+module=$(folder kuberay github.com/ray-project/kuberay/ray-operator)
 if [ -n "$print" ]; then
   for program in "${wanted[@]}"; do
     printf '%s=%q\n' "$(tr a-z.- A-Z__ <<<"$program")" "$(find_program "$program")"
   done
   printf 'KUBERAY_DIR=%q\n' "$module"
+  if [[ " ${wanted[*]} " = *" kueue "* ]]; then printf 'KUEUE_DIR=%q\n' "$(folder kueue sigs.k8s.io/kueue)"; fi
 fi

@@ -246,6 +246,7 @@ impl BoundArgs {
             connections: self.max_connections,
             handshake: self.handshake_timeout,
             headers: self.header_timeout,
+            idle: self.idle_timeout,
             drain: self.drain_timeout,
         }
     }
