@@ -154,6 +154,7 @@ fn the_table_and_a_page_read_as_they_are_meant_to() {
         run(command, "", SOON)
     };
     golden::compare("tests/golden/explain/table.txt", &explain(&[]).ok());
+    golden::compare("deploy/RULES.md", &explain(&["--output", "markdown"]).ok());
     golden::compare("tests/golden/explain/min-max.txt", &explain(&["bounds/min-max"]).ok());
     golden::compare("tests/golden/explain/page.txt", &explain(&["bounds/replicas-above-max"]).ok());
     // As it is copied from a refusal.

@@ -3,6 +3,8 @@
 //! Input: an id, or none. Output: the catalogue as a table, or one rule with its examples; text or
 //! JSON. An unknown id ends with 2 and the nearest ones.
 
+mod markdown;
+
 use std::fmt::Write as _;
 
 use anyhow::bail;
@@ -26,7 +28,8 @@ Examples:
   raywarden explain bounds/min-max
 
   # For a page of one's own:
-  raywarden explain --output json")]
+  raywarden explain --output json
+  raywarden explain --output markdown > rules.md")]
 pub struct ExplainArgs {
     /// The rule's id; all of them without one
     #[arg(value_name = "RULE")]
@@ -43,6 +46,8 @@ enum Format {
     Text,
     /// An array of rules
     Json,
+    /// One page of all rules
+    Markdown,
 }
 
 /// Runs the command.
@@ -56,6 +61,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Verdict> {
             let rules: Vec<Value> = rules.iter().map(|rule| entry(rule)).collect();
             format!("{:#}\n", Value::Array(rules))
         }
+        (Format::Markdown, rules) => markdown::page(rules),
         (Format::Text, [rule]) if args.rule.is_some() => page(rule),
         (Format::Text, rules) => table(rules),
     };
@@ -82,18 +88,25 @@ fn table(rules: &[&Rule]) -> String {
     let mut table = output::table(output::WIDTH);
     table.set_header(["RULE", "DOES", "MEANS"]);
     for rule in rules {
-        table.add_row([rule.id.as_str(), rule.severity.as_str(), rule.title]);
+        let policy = rule.fails.policy.is_some();
+        let does = if policy { "as told" } else { rule.severity.as_str() };
+        table.add_row([rule.id.as_str(), does, rule.title]);
     }
     output::drawn(&table)
 }
 
-fn page(rule: &Rule) -> String {
-    let does = match rule.severity {
+const fn does(rule: &Rule) -> &'static str {
+    match rule.severity {
+        _ if rule.fails.policy.is_some() => "does what its policy says",
         Severity::Deny => "refuses",
         Severity::Warn => "warns",
         Severity::Audit => "reports",
         Severity::Note => "notes",
-    };
+    }
+}
+
+fn page(rule: &Rule) -> String {
+    let does = does(rule);
     let mut out = format!("{}  ({does})\n{}\n\n", rule.id, rule.title);
     let _ = writeln!(out, "{}\n", wrapped(rule.why));
     let _ = writeln!(out, "{}\n", wrapped(&format!("What to do: {}", rule.fix)));
