@@ -60,6 +60,16 @@ class Walk:
             raise Failed(f"kubectl {' '.join(words)}: {done.stderr.strip()[-2000:]}")
         return done.stdout
 
+    def parsed(self, text: str) -> list:
+        """The objects of a manifest."""
+        words = ["create", "--dry-run=client", "--validate=false", "--output", "json", "--filename", "-"]
+        said, objects = self.kubectl(*words, text=text).strip(), []
+        while said:
+            found, end = json.JSONDecoder().raw_decode(said)
+            objects.extend(found.get("items", [found]))
+            said = said[end:].strip()
+        return objects
+
     def get(self, *words: str) -> dict:
         return json.loads(self.kubectl("get", "--namespace", NAMESPACE, "--output", "json", *words))
 
@@ -75,9 +85,9 @@ class Walk:
         command = ["exec", self.head(), "--stdin", "--container", "ray-head", "--", "python"]
         return self.kubectl(*command, text=text, limit=120)
 
-    def nodes_alive(self) -> list:
+    def nodes_alive(self, cluster: str = CLUSTER) -> list:
         """The workers of Ray that the dashboard calls alive."""
-        service = f"/api/v1/namespaces/{NAMESPACE}/services/{CLUSTER}-head-svc:8265/proxy"
+        service = f"/api/v1/namespaces/{NAMESPACE}/services/{cluster}-head-svc:8265/proxy"
         answer = json.loads(self.kubectl("get", "--raw", f"{service}/api/v0/nodes?limit=1000"))
         nodes = answer["data"]["result"]["result"]
         return [node for node in nodes if node["state"] == "ALIVE" and not node["is_head_node"]]
