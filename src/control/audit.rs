@@ -44,7 +44,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// From a change to the judgement: what changes at once is judged at once.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// The next try after an audit that failed.
+/// The next try after an audit that failed; doubles while it fails.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Objects that are judged before others get their turn.
@@ -86,6 +86,7 @@ impl Audit {
         let mut archive = Archive::default();
         let mut changed: HashMap<Key, Instant> = HashMap::new();
         let mut due = Instant::now() + SETTLE;
+        let mut again = AGAIN;
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
@@ -106,7 +107,10 @@ impl Audit {
                 if due <= now {
                     // Whatever changed before is judged with the rest.
                     changed.clear();
-                    due = now + self.everything(&mut books, &mut archive).await;
+                    let well = self.everything(&mut books, &mut archive).await;
+                    let wait = if well { self.interval } else { again.min(self.interval) };
+                    again = if well { AGAIN } else { wait * 2 };
+                    due = now + wait;
                 }
                 let ripe: Vec<Key> =
                     changed.extract_if(|_, at| *at <= now).map(|(key, _)| key).collect();
@@ -128,8 +132,8 @@ impl Audit {
         Settings { node_manager, ..self.settings.clone() }
     }
 
-    /// Judges all that is stored, and brings every report up to date; when to do so again.
-    async fn everything(&mut self, books: &mut Books, archive: &mut Archive) -> Duration {
+    /// Judges all that is stored, and brings every report up to date; whether all of that went well.
+    async fn everything(&mut self, books: &mut Books, archive: &mut Archive) -> bool {
         let begun = Instant::now();
         let settings = self.settings();
         match self.all(&settings, books, archive).await {
@@ -146,11 +150,11 @@ impl Audit {
                     took = ?begun.elapsed(),
                     "audited what is stored"
                 );
-                if tally.failed > 0 { AGAIN.min(self.interval) } else { self.interval }
+                tally.failed == 0
             }
             Err(error) => {
                 tracing::warn!("an audit could not be made: {}", chain(&error));
-                AGAIN.min(self.interval)
+                false
             }
         }
     }
