@@ -7,6 +7,7 @@
 mod amount;
 mod checks;
 mod compile;
+pub mod definition;
 mod judge;
 mod matching;
 pub mod rules;
