@@ -5,6 +5,7 @@
 //! asks them about the stored state too, so that a fault that was there before only warns.
 
 mod amount;
+mod cel;
 mod checks;
 mod compile;
 pub mod definition;

@@ -30,7 +30,9 @@ fn the_definition_explains_itself_and_refuses_what_no_policy_can_say() {
         assert!(explained.contains(part), "{part} is not in {explained}");
     }
     let policy = |spec: &str| {
-        format!("apiVersion: raywarden.io/v1alpha1\nkind: RayClusterPolicy\nmetadata: {{name: p}}\nspec: {spec}\n")
+        format!(
+            "apiVersion: raywarden.io/v1alpha1\nkind: RayClusterPolicy\nmetadata: {{name: p}}\nspec: {spec}\n"
+        )
     };
     let apply = |spec: &str| plane.kubectl_with("admin", &["apply", "-f", "-"], &policy(spec));
     for (bad, at) in [
