@@ -3,10 +3,13 @@
 #![allow(clippy::expect_used, reason = "a bench that cannot start has no figures")]
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use raywarden::admission::{Phase, PolicySet, Review, Settings, review, wire};
 use raywarden::model::NodeManager;
+use raywarden::policy::Policy;
 use serde_json::{Value, json};
 
 /// A RayCluster of `groups` worker groups, as the API server would send it.
@@ -80,9 +83,53 @@ fn reviews(criterion: &mut Criterion) {
     }
 }
 
+/// Twenty rules in CEL, each of which walks every container of every group.
+fn cel_rules() -> PolicySet {
+    let rules: Vec<Value> = (0..20)
+        .map(|index| {
+            json!({
+                "name": format!("rule-{index}"), "message": "a container is not as it should be",
+                "expression": format!(
+                    "cluster.groups.all(g, (g.containers + g.initContainers).all(c, \
+                     has(c.image) && c.image.startsWith('registry.example/') && \
+                     quantity(c.resources.limits.cpu) <= quantity('{}'))) && \
+                     cluster.head.containers.all(c, has(c.resources))", index + 1
+                ),
+            })
+        })
+        .collect();
+    let policy =
+        json!({"metadata": {"name": "bench"}, "spec": {"enforcement": "deny", "rules": rules}});
+    let policy = Policy::compile(&policy).expect("a sound policy");
+    PolicySet { policies: vec![Arc::new(policy)], ..PolicySet::default() }
+}
+
+fn cel(criterion: &mut Criterion) {
+    let settings = Settings::default();
+    let policies = cel_rules();
+    let parsed = Review::parse(&body(20, false)).expect("a well-formed review");
+    let answer = review(&settings, &policies, Phase::Validate, &parsed);
+    assert!(answer.findings.iter().all(|finding| finding.policy.is_none()), "every rule is kept");
+    for (name, policies) in [("20 CEL rules", &policies), ("no rules", &PolicySet::default())] {
+        criterion.bench_function(&format!("validate: 20 groups, {name}"), |bencher| {
+            bencher.iter(|| review(&settings, policies, Phase::Validate, black_box(&parsed)));
+        });
+    }
+    let mut times: Vec<Duration> = (0..2000)
+        .map(|_| {
+            let start = Instant::now();
+            black_box(review(&settings, &policies, Phase::Validate, black_box(&parsed)));
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    let p99 = times.get(times.len() * 99 / 100).copied().unwrap_or_default();
+    eprintln!("validate: 20 groups, 20 CEL rules: p99 {p99:?}");
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(40);
-    targets = reviews
+    targets = reviews, cel
 }
 criterion_main!(benches);

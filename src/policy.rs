@@ -5,8 +5,10 @@
 //! asks them about the stored state too, so that a fault that was there before only warns.
 
 mod amount;
+mod cel;
 mod checks;
 mod compile;
+pub mod definition;
 mod judge;
 mod matching;
 pub mod rules;

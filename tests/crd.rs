@@ -221,6 +221,8 @@ fn the_manifest_that_is_checked_in_is_the_one_that_is_printed() {
     golden::compare("deploy/crd/rayclusterreport.yaml", &report);
     let lease = schema::yaml(&raywarden::plan::lease::definition::crd());
     golden::compare("deploy/crd/scalelease.yaml", &lease);
+    let rules = schema::yaml(&raywarden::policy::definition::crd());
+    golden::compare("deploy/crd/rayclusterpolicy.yaml", &rules);
     let ourselves = raywarden::model::settings::Accounts::default().ourselves;
     let [policy, binding] = raywarden::plan::lease::definition::policy(&ourselves);
     let both = format!("{}---\n{}", schema::yaml(&policy), schema::yaml(&binding));

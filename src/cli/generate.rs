@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::settings::AccountArgs;
 use super::{Verdict, output};
 use crate::plan::{lease, report};
-use crate::schema;
+use crate::{policy, schema};
 
 /// Write manifests and certificates
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub struct GenerateArgs {
 enum What {
     /// Print or write the two webhook configurations
     Manifests(Box<manifests::ManifestArgs>),
-    /// Print a CRD: that of RayCluster for clusters without KubeRay, of our reports, or of scale leases
+    /// Print a CRD: that of RayCluster for clusters without KubeRay, of our reports, scale leases or policies
     ///
     /// Never apply that of RayCluster where KubeRay's own is installed: it would replace it.
     Crd {
@@ -46,6 +46,8 @@ enum Definition {
     Rayclusterreport,
     /// A group held at a count for a time
     Scalelease,
+    /// What administrators ask of clusters
+    Rayclusterpolicy,
 }
 
 /// Writes what was asked for.
@@ -58,6 +60,9 @@ pub fn run(args: GenerateArgs) -> anyhow::Result<Verdict> {
         }
         What::Crd { kind: Definition::Scalelease } => {
             output::print(&schema::yaml(&lease::definition::crd()))?;
+        }
+        What::Crd { kind: Definition::Rayclusterpolicy } => {
+            output::print(&schema::yaml(&policy::definition::crd()))?;
         }
         What::Policy(args) => {
             let [policy, binding] = lease::definition::policy(&args.accounts().ourselves);

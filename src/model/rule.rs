@@ -126,6 +126,8 @@ rules! {
     POLICY_LABELS = "policy/labels",
     /// An account that a policy does not allow.
     POLICY_SERVICE_ACCOUNTS = "policy/service-accounts",
+    /// A rule of an administrator's own is kept.
+    POLICY_CEL = "policy/cel",
     /// A field that the schema does not have.
     UNKNOWN_FIELD = "schema/unknown-field",
     /// A value of a wrong type.

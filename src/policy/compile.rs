@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::cel;
 use super::matching::{Globs, Matcher};
 use super::sections::{Check, labels, service_accounts};
 use super::spec::{Enforcement, ExceptionSpec, MatchSpec, PolicySpec};
@@ -121,6 +122,9 @@ impl Reader<'_> {
         }
         if let Some(section) = self.section("serviceAccounts") {
             service_accounts::compile(&section, self, &mut rule);
+        }
+        if let Some(specs) = self.section("rules") {
+            cel::compile(specs, name, self, &mut rule);
         }
         if rules.is_empty() && self.flaws.is_empty() {
             self.flaw(

@@ -6,11 +6,14 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::cel::Asked;
 use super::compile::{Exception, Policy, Rule};
 use super::sections::{Breach, Scene};
 use super::spec::Enforcement;
 use super::{Key, PolicySet, Subject, key};
+use crate::model::change::Request;
 use crate::model::{Change, Cluster, Finding, Severity};
 
 /// Asks every policy that is about the object. `metadata_only`: nothing but labels and annotations
@@ -24,8 +27,14 @@ pub(super) fn judge(
         return Vec::new();
     }
     let subject = |cluster| Subject { cluster, manager: change.manager, child: change.child };
-    let scene = Scene::new(subject(change.new));
-    let before = Before { old: change.old, scene: OnceCell::new(), subject: &subject };
+    let Request { object, old_object, .. } = change.request;
+    let asked =
+        |object, old| Asked { request: change.request, operation: change.operation, object, old };
+    let scene = Scene::new(subject(change.new), asked(object, old_object));
+    // What is stored, as if it were written once more.
+    let stored = old_object.unwrap_or(object);
+    let before = |old| Scene::new(subject(old), asked(stored, Some(stored)));
+    let before = Before { old: change.old, scene: OnceCell::new(), make: before };
     let labels = policies.namespace_labels(change.request.namespace);
     let mut findings = Vec::new();
     for policy in &policies.policies {
@@ -45,7 +54,7 @@ pub(super) fn judge(
                 let worse = is_worse(&breach, change.new, &known);
                 let finding = finding(policy, rule, breach);
                 let finding = change.ratchet(finding, !worse, worse);
-                excepted(policy, policies.now, change, finding)
+                excepted(policy, rule, policies.now, change, finding)
             }));
         }
     }
@@ -56,16 +65,17 @@ pub(super) fn judge(
 struct Before<'a, F> {
     old: Option<&'a Cluster<'a>>,
     scene: OnceCell<Scene<'a>>,
-    subject: &'a F,
+    make: F,
 }
 
-impl<'a, F: Fn(&'a Cluster<'a>) -> Subject<'a>> Before<'a, F> {
+impl<'a, F: Fn(&'a Cluster<'a>) -> Scene<'a>> Before<'a, F> {
     /// What broke the rule before, by place.
     fn of(&self, rule: &Rule) -> HashMap<Key, Breach> {
-        let Some(old) = self.old.filter(|_| rule.enforcement == Enforcement::Deny) else {
+        let asked = rule.enforcement == Enforcement::Deny && !rule.check.compares();
+        let Some(old) = self.old.filter(|_| asked) else {
             return HashMap::new();
         };
-        let scene = self.scene.get_or_init(|| Scene::new((self.subject)(old)));
+        let scene = self.scene.get_or_init(|| (self.make)(old));
         let breaches = rule.check.breaches(scene).into_iter();
         breaches.map(|breach| (key(breach.rule, &breach.at, old), breach)).collect()
     }
@@ -88,20 +98,30 @@ fn finding(policy: &Policy, rule: &Rule, breach: Breach) -> Finding {
         Enforcement::Warn => Severity::Warn,
         Enforcement::Deny => Severity::Deny,
     };
-    let Breach { rule: id, at, found, allowed, fix, measure: _ } = breach;
+    let Breach { rule: id, at, found, allowed, fix, measure: _, unjudged } = breach;
+    let severity = if unjudged { Severity::Audit } else { severity };
     let finding = Finding::deny(id, at, found, allowed, fix).with(severity);
-    Finding { policy: Some(policy.name.clone()), ..finding }
+    let source = rule.check.source().unwrap_or(&policy.name);
+    Finding { policy: Some(Arc::clone(source)), ..finding }
 }
 
 /// The finding as it weighs under the policy's exceptions.
-fn excepted(policy: &Policy, now: i64, change: &Change<'_>, finding: Finding) -> Finding {
+fn excepted(
+    policy: &Policy,
+    rule: &Rule,
+    now: i64,
+    change: &Change<'_>,
+    finding: Finding,
+) -> Finding {
     let request = &change.request;
     let covers = |exception: &&Exception| {
         now < exception.until
             && exception.namespaces.allows(request.namespace)
             && exception.names.allows(change.new.name)
             && (exception.rules.is_empty()
-                || exception.rules.iter().any(|rule| rule == finding.rule.as_str()))
+                || exception.rules.iter().any(|named| {
+                    named == finding.rule.as_str() || Some(named.as_str()) == rule.check.name()
+                }))
     };
     let Some(exception) = policy.exceptions.iter().find(covers) else {
         return finding;

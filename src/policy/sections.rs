@@ -6,6 +6,10 @@
 pub(super) mod labels;
 pub(super) mod service_accounts;
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use super::cel;
 use super::checks::{Section, Subject};
 use crate::model::{Cluster, Pointer, Quantity, RuleId};
 
@@ -16,6 +20,8 @@ pub(super) enum Check {
     Labels(labels::Rule),
     /// Service accounts that Pods may run as.
     ServiceAccounts(service_accounts::Rule),
+    /// A condition in CEL.
+    Cel(cel::Rule),
 }
 
 /// A place that breaks a rule.
@@ -33,6 +39,8 @@ pub(super) struct Breach {
     pub(super) fix: String,
     /// By how much it is broken, where more is worse: a write that lowers it is let through.
     pub(super) measure: Option<Quantity>,
+    /// Nobody knows whether it is one: it is reported and interrupts nobody.
+    pub(super) unjudged: bool,
 }
 
 impl Breach {
@@ -51,6 +59,7 @@ impl Breach {
             allowed: allowed.into(),
             fix: fix.into(),
             measure: None,
+            unjudged: false,
         }
     }
 }
@@ -61,12 +70,19 @@ pub(super) struct Scene<'a> {
     pub(super) subject: Subject<'a>,
     /// The head and the worker groups of a `ray.io` cluster; none for Domino's.
     pub(super) sections: Vec<Section<'a>>,
+    asked: cel::Asked<'a>,
+    variables: OnceCell<cel::Variables<'a>>,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(subject: Subject<'a>) -> Self {
+    pub(super) fn new(subject: Subject<'a>, asked: cel::Asked<'a>) -> Self {
         let sections = if subject.cluster.traits.ray { subject.sections() } else { Vec::new() };
-        Self { subject, sections }
+        Self { subject, sections, asked, variables: OnceCell::new() }
+    }
+
+    /// What rules in CEL read.
+    pub(super) fn variables(&self) -> &cel::Variables<'a> {
+        self.variables.get_or_init(|| cel::Variables::new(self.asked, self.subject.cluster))
     }
 
     /// The cluster.
@@ -81,11 +97,37 @@ impl Check {
         match self {
             Self::Labels(rule) => rule.breaches(scene),
             Self::ServiceAccounts(rule) => rule.breaches(scene),
+            Self::Cel(rule) => rule.breaches(scene),
         }
     }
 
     /// Whether a change of labels and annotations alone can break it.
     pub(super) const fn reads_metadata(&self) -> bool {
-        matches!(self, Self::Labels(_))
+        match self {
+            Self::Labels(_) => true,
+            Self::Cel(rule) => rule.reads_metadata,
+            Self::ServiceAccounts(_) => false,
+        }
+    }
+
+    /// Whether it is about what a write changes, so that no stored object can break it.
+    pub(super) const fn compares(&self) -> bool {
+        matches!(self, Self::Cel(rule) if rule.compares)
+    }
+
+    /// The name that its author gave it.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Cel(rule) => Some(&rule.name),
+            _ => None,
+        }
+    }
+
+    /// What its findings name instead of the policy.
+    pub(super) fn source(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Cel(rule) => Some(&rule.source),
+            _ => None,
+        }
     }
 }

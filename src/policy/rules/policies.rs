@@ -29,7 +29,28 @@ pub(super) const RULES: &[Rule] = &[
         )
         .under(ACCOUNTS),
     ),
+    Rule::new(
+        RuleId::POLICY_CEL,
+        Severity::Deny,
+        "clusters keep the rules that an administrator wrote in CEL",
+        "What no section of a policy says can be said as a condition over object, oldObject, cluster \
+         and request. A rule that cannot be judged, because a field is not there, is reported and \
+         refuses nobody.",
+        "Do what the rule's message says; its name stands in front of the message.",
+        Example::new(
+            "spec:\n  workerGroupSpecs:\n  - template: {spec: {priorityClassName: urgent}}\n",
+        )
+        .under(NO_PRIORITY),
+        Example::new(
+            "spec:\n  workerGroupSpecs:\n  - template: {spec: {priorityClassName: batch}}\n",
+        )
+        .under(NO_PRIORITY),
+    ),
 ];
+
+const NO_PRIORITY: &str = "rules: [{name: batch-only, message: workers run as batch, fix: set \
+priorityClassName to batch, expression: 'cluster.groups.all(g, has(g.pod.priorityClassName) && \
+g.pod.priorityClassName == \"batch\")'}]\n";
 
 const COST_CENTER: &str = "labels: {required: [{key: cost-center, values: ['cc-*']}]}\n";
 const ACCOUNTS: &str = "serviceAccounts: {allowed: ['ray-*']}\n";
