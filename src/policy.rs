@@ -12,6 +12,7 @@ mod matching;
 pub mod rules;
 mod sections;
 pub mod spec;
+pub mod usage;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use checks::Subject;
 
 pub use compile::{Flaw, KIND, Policy};
 pub use matching::Labels;
+pub use usage::{Sums, Usage, measure};
 
 /// The administrators' policies, compiled, and what they read beside the object; swapped as a whole.
 #[derive(Clone, Debug, Default)]
@@ -31,11 +33,19 @@ pub struct PolicySet {
     pub policies: Vec<Arc<Policy>>,
     /// Labels of namespaces, by name; those that are not here are not known.
     pub namespaces: Arc<BTreeMap<String, Labels>>,
+    /// What the stored clusters may reach, for ceilings of namespaces; of a namespace that is not
+    /// here, only the object itself counts.
+    pub usage: Arc<Usage>,
     /// The moment of the snapshot, in Unix seconds: what expired before it is over.
     pub now: i64,
 }
 
 impl PolicySet {
+    /// Whether a policy has a ceiling for namespaces, so that [`Self::usage`] has to be kept.
+    pub fn needs_usage(&self) -> bool {
+        self.policies.iter().any(|policy| policy.needs_usage())
+    }
+
     fn namespace_labels(&self, namespace: &str) -> Option<&Labels> {
         self.namespaces.get(namespace)
     }

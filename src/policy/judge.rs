@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::compile::{Exception, Policy, Rule};
 use super::sections::{Breach, Scene};
 use super::spec::Enforcement;
-use super::{Key, PolicySet, Subject, key};
+use super::{Key, PolicySet, key};
 use crate::model::{Change, Cluster, Finding, Severity};
 
 /// Asks every policy that is about the object. `metadata_only`: nothing but labels and annotations
@@ -23,9 +23,8 @@ pub(super) fn judge(
     if policies.policies.is_empty() {
         return Vec::new();
     }
-    let subject = |cluster| Subject { cluster, manager: change.manager, child: change.child };
-    let scene = Scene::new(subject(change.new));
-    let before = Before { old: change.old, scene: OnceCell::new(), subject: &subject };
+    let scene = Scene::of(change.new, change, policies);
+    let before = Before { change, policies, scene: OnceCell::new() };
     let labels = policies.namespace_labels(change.request.namespace);
     let mut findings = Vec::new();
     for policy in &policies.policies {
@@ -53,27 +52,27 @@ pub(super) fn judge(
 }
 
 /// The stored state, looked at when a rule that refuses is broken.
-struct Before<'a, F> {
-    old: Option<&'a Cluster<'a>>,
+struct Before<'a> {
+    change: &'a Change<'a>,
+    policies: &'a PolicySet,
     scene: OnceCell<Scene<'a>>,
-    subject: &'a F,
 }
 
-impl<'a, F: Fn(&'a Cluster<'a>) -> Subject<'a>> Before<'a, F> {
+impl Before<'_> {
     /// What broke the rule before, by place.
     fn of(&self, rule: &Rule) -> HashMap<Key, Breach> {
-        let Some(old) = self.old.filter(|_| rule.enforcement == Enforcement::Deny) else {
+        let Some(old) = self.change.old.filter(|_| rule.enforcement == Enforcement::Deny) else {
             return HashMap::new();
         };
-        let scene = self.scene.get_or_init(|| Scene::new((self.subject)(old)));
+        let scene = self.scene.get_or_init(|| Scene::of(old, self.change, self.policies));
         let breaches = rule.check.breaches(scene).into_iter();
-        breaches.map(|breach| (key(breach.rule, &breach.at, old), breach)).collect()
+        breaches.map(|breach| (key(breach.rule, breach.history(), old), breach)).collect()
     }
 }
 
 /// Whether the place was sound before, or is broken further now.
 fn is_worse(breach: &Breach, new: &Cluster<'_>, known: &HashMap<Key, Breach>) -> bool {
-    let Some(before) = known.get(&key(breach.rule, &breach.at, new)) else {
+    let Some(before) = known.get(&key(breach.rule, breach.history(), new)) else {
         return true;
     };
     match (breach.measure, before.measure) {
@@ -88,7 +87,7 @@ fn finding(policy: &Policy, rule: &Rule, breach: Breach) -> Finding {
         Enforcement::Warn => Severity::Warn,
         Enforcement::Deny => Severity::Deny,
     };
-    let Breach { rule: id, at, found, allowed, fix, measure: _ } = breach;
+    let Breach { rule: id, at, found, allowed, fix, .. } = breach;
     let finding = Finding::deny(id, at, found, allowed, fix).with(severity);
     Finding { policy: Some(policy.name.clone()), ..finding }
 }

@@ -3,15 +3,36 @@
 //! Input: a [`Scene`], made once per review and shared by all policies. Output: [`Breach`]es, without
 //! weight and policy: [`super::judge`] adds them. A rule that is kept allocates nothing.
 
+pub(super) mod bounds;
+pub(super) mod ceilings;
+pub(super) mod gpus;
+pub(super) mod images;
 pub(super) mod labels;
+pub(super) mod resources;
 pub(super) mod service_accounts;
 
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use super::PolicySet;
 use super::checks::{Section, Subject};
-use crate::model::{Cluster, Pointer, Quantity, RuleId};
+use super::usage::{Reach, Sums, Usage, added_sidecar};
+use crate::model::{Change, Cluster, Container, Pointer, Quantity, RuleId, Settings};
 
 /// A compiled rule.
 #[derive(Clone, Debug)]
 pub(super) enum Check {
+    /// The most of one thing.
+    Ceiling(ceilings::Rule),
+    /// Bounds that every worker group has to have.
+    Bounds(bounds::Rule),
+    /// Requests and limits that every container has to have.
+    Resources(resources::Rule),
+    /// Where GPUs may be asked for.
+    Gpus(gpus::Rule),
+    /// Images that containers may run.
+    Images(images::Rule),
     /// Labels that a cluster has to carry.
     Labels(labels::Rule),
     /// Service accounts that Pods may run as.
@@ -33,6 +54,8 @@ pub(super) struct Breach {
     pub(super) fix: String,
     /// By how much it is broken, where more is worse: a write that lowers it is let through.
     pub(super) measure: Option<Quantity>,
+    /// The wider place whose history counts, where a change can move `at` within it.
+    pub(super) within: Option<Pointer>,
 }
 
 impl Breach {
@@ -51,7 +74,13 @@ impl Breach {
             allowed: allowed.into(),
             fix: fix.into(),
             measure: None,
+            within: None,
         }
+    }
+
+    /// The place that is looked up in the stored state.
+    pub(super) fn history(&self) -> &Pointer {
+        self.within.as_ref().unwrap_or(&self.at)
     }
 }
 
@@ -61,12 +90,83 @@ pub(super) struct Scene<'a> {
     pub(super) subject: Subject<'a>,
     /// The head and the worker groups of a `ray.io` cluster; none for Domino's.
     pub(super) sections: Vec<Section<'a>>,
+    settings: &'a Settings,
+    /// The namespace of the object.
+    pub(super) namespace: &'a str,
+    kind: &'a str,
+    usage: &'a Usage,
+    containers: OnceCell<Vec<Placed<'a>>>,
+    sidecar: OnceCell<Option<Value>>,
+    reach: OnceCell<Reach>,
+    beside: OnceCell<Sums>,
+}
+
+/// A container of a template.
+pub(super) struct Placed<'a> {
+    /// The position of its template in [`Scene::sections`].
+    pub(super) section: usize,
+    /// The spec of its Pod.
+    pub(super) pod: &'a Value,
+    /// The container.
+    pub(super) container: Container<'a>,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(subject: Subject<'a>) -> Self {
-        let sections = if subject.cluster.traits.ray { subject.sections() } else { Vec::new() };
-        Self { subject, sections }
+    /// One state of the cluster that `change` is about.
+    pub(super) fn of(
+        cluster: &'a Cluster<'a>,
+        change: &Change<'a>,
+        policies: &'a PolicySet,
+    ) -> Self {
+        let subject = Subject { cluster, manager: change.manager, child: change.child };
+        let sections = if cluster.traits.ray { subject.sections() } else { Vec::new() };
+        Self {
+            subject,
+            sections,
+            settings: change.settings,
+            namespace: change.request.namespace,
+            kind: change.request.kind,
+            usage: &policies.usage,
+            containers: OnceCell::new(),
+            sidecar: OnceCell::new(),
+            reach: OnceCell::new(),
+            beside: OnceCell::new(),
+        }
+    }
+
+    /// Every container of every template, init containers included.
+    pub(super) fn containers(&self) -> &[Placed<'a>] {
+        self.containers.get_or_init(|| {
+            let templates = self.sections.iter().map(Section::template).enumerate();
+            let placed = templates.flat_map(|(section, template)| {
+                let pod = template.spec;
+                template.every_container().map(move |container| Placed { section, pod, container })
+            });
+            placed.collect()
+        })
+    }
+
+    /// A container as messages call it.
+    pub(super) fn called(&self, placed: &Placed<'_>) -> String {
+        let owner = self.sections.get(placed.section).map_or("", |section| &section.called);
+        format!("container {:?} of {owner}", placed.container.name().unwrap_or(""))
+    }
+
+    /// The resources of the autoscaler's container, where the head gets one that its template lacks.
+    pub(super) fn added_sidecar(&self) -> Option<&Value> {
+        let size = || added_sidecar(self.settings, self.cluster());
+        self.sidecar.get_or_init(size).as_ref()
+    }
+
+    /// What the groups and the cluster may reach.
+    pub(super) fn reach(&self) -> &Reach {
+        self.reach.get_or_init(|| Reach::of(self.settings, self.cluster()))
+    }
+
+    /// What the other stored clusters of the namespace may reach.
+    pub(super) fn beside(&self) -> &Sums {
+        let beside = || self.usage.beside(self.namespace, self.kind, self.cluster());
+        self.beside.get_or_init(beside)
     }
 
     /// The cluster.
@@ -79,9 +179,19 @@ impl Check {
     /// Every place that breaks the rule.
     pub(super) fn breaches(&self, scene: &Scene<'_>) -> Vec<Breach> {
         match self {
+            Self::Ceiling(rule) => rule.breaches(scene),
+            Self::Bounds(rule) => rule.breaches(scene),
+            Self::Resources(rule) => rule.breaches(scene),
+            Self::Gpus(rule) => rule.breaches(scene),
+            Self::Images(rule) => rule.breaches(scene),
             Self::Labels(rule) => rule.breaches(scene),
             Self::ServiceAccounts(rule) => rule.breaches(scene),
         }
+    }
+
+    /// Whether the sums of the namespace have to be known.
+    pub(super) fn reads_usage(&self) -> bool {
+        matches!(self, Self::Ceiling(rule) if rule.reads_usage())
     }
 
     /// Whether a change of labels and annotations alone can break it.
