@@ -8,8 +8,12 @@
     reason = "a helper fails the test it serves"
 )]
 
+#[path = "capacity/breaks.rs"]
+mod breaks;
+
 use std::sync::Arc;
 
+use breaks::{LISTS, TEMPLATES, breaks};
 use raywarden::admission::{Answer, Phase, PolicySet, Review, Settings, review};
 use raywarden::dialect::Dialect;
 use raywarden::model::Severity;
@@ -23,15 +27,6 @@ const KINDS: [(&str, &[&str]); 4] = [
     ("RayService", &["spec", "rayClusterConfig"]),
     ("RayCronJob", &["spec", "jobTemplate", "rayClusterSpec"]),
 ];
-
-/// Templates, by pointer and by field path.
-const TEMPLATES: [(&str, &str); 3] = [
-    ("/headGroupSpec", "headGroupSpec"),
-    ("/workerGroupSpecs/0", "workerGroupSpecs[0]"),
-    ("/workerGroupSpecs/1", "workerGroupSpecs[1]"),
-];
-
-const LISTS: [&str; 2] = ["initContainers", "containers"];
 
 fn container(name: &str) -> Value {
     let size = json!({"cpu": "1", "memory": "1Gi"});
@@ -112,149 +107,9 @@ fn set(spec: &mut Value, pointer: &str, value: Value) {
     let parent = spec.pointer_mut(parent).unwrap_or_else(|| panic!("no parent of {pointer}"));
     match (parent, value) {
         (Value::Object(map), Value::Null) => drop(map.remove(key)),
+        (Value::Array(list), value) => list[key.parse::<usize>().expect("an index")] = value,
         (parent, value) => parent[key.replace("~1", "/").as_str()] = value,
     }
-}
-
-/// One thing that breaks a sound spec, and the place that is to be found.
-struct Break {
-    rule: &'static str,
-    policy: Value,
-    changes: Vec<(String, Value)>,
-    place: String,
-}
-
-fn breaks() -> Vec<Break> {
-    let mut all = Vec::new();
-    let mut add = |rule, policy: Value, changes: &[(String, Value)], place: String| {
-        all.push(Break { rule, policy, changes: changes.to_vec(), place });
-    };
-    for (at, path) in TEMPLATES {
-        for list in LISTS {
-            let one = format!("{at}/template/spec/{list}/0");
-            let place = format!("{path}.template.spec.{list}[0]");
-            let images = json!({"images": {"allowed": ["registry.example/*"]}});
-            let image = [(format!("{one}/image"), json!("elsewhere.example/ray:1"))];
-            add("policy/images", images.clone(), &image, format!("{place}.image"));
-            add(
-                "policy/images",
-                images,
-                &[(format!("{one}/image"), Value::Null)],
-                format!("{place}.image"),
-            );
-            add(
-                "policy/requests",
-                json!({"resources": {"requests": ["cpu", "memory"]}}),
-                &[
-                    (format!("{one}/resources/requests/memory"), Value::Null),
-                    (format!("{one}/resources/limits/memory"), Value::Null),
-                ],
-                format!("{place}.resources.requests[memory]"),
-            );
-            add(
-                "policy/limits",
-                json!({"resources": {"limits": ["cpu"]}}),
-                &[(format!("{one}/resources/limits/cpu"), Value::Null)],
-                format!("{place}.resources.limits[cpu]"),
-            );
-            if at == "/headGroupSpec" {
-                add(
-                    "policy/head-gpu",
-                    json!({"gpus": {"forbidOnHead": true}}),
-                    &[(format!("{one}/resources/limits/nvidia.com~1gpu"), json!(1))],
-                    format!("{place}.resources.limits[nvidia.com/gpu]"),
-                );
-            }
-        }
-        let agree = json!({"gpus": {"agree": true}});
-        let (told, place) =
-            (format!("{at}/rayStartParams/num-gpus"), format!("{path}.rayStartParams[num-gpus]"));
-        add("policy/gpu-agreement", agree.clone(), &[(told.clone(), json!("1"))], place.clone());
-        let limit = format!("{at}/template/spec/containers/0/resources/limits/amd.com~1gpu");
-        add(
-            "policy/gpu-agreement",
-            agree.clone(),
-            &[(told, json!("1")), (limit, json!("2"))],
-            place,
-        );
-        add(
-            "policy/gpu-agreement",
-            agree,
-            &[(format!("{at}/resources"), json!({"CPU": "1", "GPU": "1"}))],
-            format!("{path}.resources[GPU]"),
-        );
-    }
-    for (at, path) in &TEMPLATES[1..] {
-        let max = format!("{at}/maxReplicas");
-        let place = format!("{path}.maxReplicas");
-        let ceiling = |key: &str, most: Value| json!({"ceilings": {"perGroup": {key: most}}});
-        for (key, most) in [
-            ("replicas", json!(4)),
-            ("pods", json!(4)),
-            ("cpu", json!("4")),
-            ("memory", json!("4Gi")),
-        ] {
-            let rule = "policy/group-ceiling";
-            add(rule, ceiling(key, most.clone()), &[(max.clone(), json!(5))], place.clone());
-            add(rule, ceiling(key, most), &[(max.clone(), Value::Null)], place.clone());
-        }
-        let pods = ceiling("pods", json!(4));
-        add("policy/group-ceiling", pods, &[(format!("{at}/numOfHosts"), json!(2))], place.clone());
-        for list in LISTS {
-            let cpu = format!("{at}/template/spec/{list}/0/resources/requests/cpu");
-            let policy = ceiling("cpu", json!(4));
-            add("policy/group-ceiling", policy, &[(cpu, json!("1001m"))], place.clone());
-            let gpu = format!("{at}/template/spec/{list}/0/resources/limits/nvidia.com~1gpu");
-            let policy = ceiling("gpus", json!(3));
-            add("policy/group-ceiling", policy, &[(gpu.clone(), json!(1))], place.clone());
-            let policy = json!({"ceilings": {"perGroup": {"resources": {"nvidia.com/gpu": 3}}}});
-            add("policy/group-ceiling", policy, &[(gpu, json!(1))], place.clone());
-        }
-        let cluster = json!({"ceilings": {"perCluster": {"replicas": 8, "pods": 100}}});
-        let groups = "workerGroupSpecs".to_owned();
-        add("policy/cluster-ceiling", cluster.clone(), &[(max.clone(), json!(5))], groups.clone());
-        let namespace = json!({"ceilings": {"perNamespace": {"replicas": 8, "pods": 100}}});
-        add("policy/namespace-ceiling", namespace, &[(max.clone(), json!(5))], groups);
-        let maximum = json!({"bounds": {"requireMaximum": true}});
-        add("policy/maximum-required", maximum, &[(max, json!(2_147_483_647))], place);
-        let min = format!("{at}/minReplicas");
-        let minimum = json!({"bounds": {"minimumAtMost": 1}});
-        add("policy/minimum-ceiling", minimum, &[(min, json!(2))], format!("{path}.minReplicas"));
-    }
-    // Nine Pods of one CPU, and the autoscaler's half.
-    for list in LISTS {
-        let cpu = format!("/headGroupSpec/template/spec/{list}/0/resources/requests/cpu");
-        let most = if list == "containers" { "1001m" } else { "1501m" };
-        let policy = json!({"ceilings": {"perCluster": {"cpu": "9500m"}}});
-        add("policy/cluster-ceiling", policy, &[(cpu, json!(most))], "workerGroupSpecs".to_owned());
-    }
-    let options =
-        |resources: Value| [("/autoscalerOptions".to_owned(), json!({"resources": resources}))];
-    add(
-        "policy/cluster-ceiling",
-        json!({"ceilings": {"perCluster": {"cpu": "9500m"}}}),
-        &options(json!({"limits": {"cpu": "501m"}})),
-        "workerGroupSpecs".to_owned(),
-    );
-    add(
-        "policy/head-gpu",
-        json!({"gpus": {"forbidOnHead": true}}),
-        &options(json!({"limits": {"amd.com/gpu": 1}})),
-        "autoscalerOptions.resources.limits[amd.com/gpu]".to_owned(),
-    );
-    add(
-        "policy/head-gpu",
-        json!({"gpus": {"forbidOnHead": true}}),
-        &[("/headGroupSpec/rayStartParams/num-gpus".to_owned(), json!("1"))],
-        "headGroupSpec.rayStartParams[num-gpus]".to_owned(),
-    );
-    add(
-        "policy/images",
-        json!({"images": {"allowed": ["registry.example/*"]}}),
-        &[("/autoscalerOptions".to_owned(), json!({"image": "elsewhere.example/ray:1"}))],
-        "autoscalerOptions.image".to_owned(),
-    );
-    all
 }
 
 #[test]
@@ -281,6 +136,35 @@ fn whatever_place_is_broken_is_found_there_and_a_sound_cluster_passes() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(tried > 200, "{tried}");
+}
+
+#[test]
+fn the_pod_that_submits_a_job_is_no_way_round() {
+    let policies = policies(json!({
+        "images": {"allowed": ["registry.example/*"]}, "resources": {"limits": ["memory"]},
+    }));
+    for (kind, path, at) in [
+        ("RayJob", KINDS[1].1, "spec.submitterPodTemplate"),
+        ("RayCronJob", KINDS[3].1, "spec.jobTemplate.submitterPodTemplate"),
+    ] {
+        let mut job = object(kind, path, &spec());
+        let pointer = format!("/{}", at.replace('.', "/"));
+        set(&mut job, &pointer, template("submit"));
+        assert_eq!(found(&ask(&policies, None, &job)), []);
+        for list in LISTS {
+            let mut job = job.clone();
+            let bare = json!({"name": "submit", "image": "elsewhere.example/ray:1"});
+            set(&mut job, &format!("{pointer}/spec/{list}/0"), bare);
+            let mut told = found(&ask(&policies, None, &job));
+            told.sort();
+            let place = format!("{at}.spec.{list}[0]");
+            let expected = [
+                ("policy/images".to_owned(), format!("{place}.image")),
+                ("policy/limits".to_owned(), format!("{place}.resources.limits[memory]")),
+            ];
+            assert_eq!(told, expected);
+        }
+    }
 }
 
 #[test]

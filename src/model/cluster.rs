@@ -173,6 +173,8 @@ pub struct Cluster<'a> {
     pub autoscaling: bool,
     /// The workers.
     pub groups: Vec<Group<'a>>,
+    /// The Pod beside the cluster that submits a job to it, where the object says one.
+    pub submitter: Option<Template<'a>>,
     /// What holds for the kind.
     pub traits: Traits,
 }

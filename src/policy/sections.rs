@@ -103,7 +103,7 @@ pub(super) struct Scene<'a> {
 
 /// A container of a template.
 pub(super) struct Placed<'a> {
-    /// The position of its template in [`Scene::sections`].
+    /// The position of its template in [`Scene::sections`]; behind them for the submitter's.
     pub(super) section: usize,
     /// The spec of its Pod.
     pub(super) pod: &'a Value,
@@ -134,11 +134,12 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Every container of every template, init containers included.
+    /// Every container of every template, init containers and the submitter's included.
     pub(super) fn containers(&self) -> &[Placed<'a>] {
         self.containers.get_or_init(|| {
-            let templates = self.sections.iter().map(Section::template).enumerate();
-            let placed = templates.flat_map(|(section, template)| {
+            let submitter = self.cluster().submitter.iter().cloned();
+            let templates = self.sections.iter().map(Section::template).chain(submitter);
+            let placed = templates.enumerate().flat_map(|(section, template)| {
                 let pod = template.spec;
                 template.every_container().map(move |container| Placed { section, pod, container })
             });
@@ -148,7 +149,8 @@ impl<'a> Scene<'a> {
 
     /// A container as messages call it.
     pub(super) fn called(&self, placed: &Placed<'_>) -> String {
-        let owner = self.sections.get(placed.section).map_or("", |section| &section.called);
+        let owner = self.sections.get(placed.section);
+        let owner = owner.map_or("the submitter", |section| &section.called);
         format!("container {:?} of {owner}", placed.container.name().unwrap_or(""))
     }
 
