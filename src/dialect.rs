@@ -8,7 +8,7 @@ pub mod kuberay;
 
 use serde_json::Value;
 
-use crate::model::{Cluster, Pointer};
+use crate::model::{Cluster, Pointer, Template};
 
 /// A kind that holds a Ray cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,6 +87,17 @@ impl Parent {
         }
     }
 
+    /// The template of the Pod that submits the job, where it says one.
+    fn submitter(self, object: &Value) -> Option<Template<'_>> {
+        let at = match self {
+            Self::RayJob => Pointer::of(["spec", "submitterPodTemplate"]),
+            Self::RayCronJob => Pointer::of(["spec", "jobTemplate", "submitterPodTemplate"]),
+            Self::RayService => return None,
+        };
+        let spec = at.get(object)?.get("spec")?;
+        Some(Template { at, spec })
+    }
+
     /// Where the cluster's spec stands in it.
     pub fn spec(self) -> Pointer {
         match self {
@@ -112,7 +123,8 @@ impl Dialect {
             Self::RayCluster => Some(kuberay::view(object, Pointer::of(["spec"]), true)),
             Self::Embedded(parent) => {
                 parent.spec().get(object).filter(|spec| !spec.is_null())?;
-                Some(kuberay::view(object, parent.spec(), false))
+                let cluster = kuberay::view(object, parent.spec(), false);
+                Some(Cluster { submitter: parent.submitter(object), ..cluster })
             }
             Self::Domino => Some(domino::view(object)),
         }

@@ -3,6 +3,7 @@
 //! Plain values, built once at the edge and never changed afterwards; the one exception is
 //! [`Draft`], a working copy that remembers how it was changed.
 
+pub mod accelerator;
 pub mod change;
 pub mod cluster;
 pub mod draft;
@@ -11,6 +12,7 @@ pub mod guard;
 pub mod names;
 pub mod pointer;
 pub mod quantity;
+pub mod requests;
 pub mod rule;
 pub mod settings;
 pub mod slips;

@@ -14,6 +14,7 @@ mod matching;
 pub mod rules;
 mod sections;
 pub mod spec;
+pub mod usage;
 pub mod vap;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,7 @@ use checks::Subject;
 
 pub use compile::{Flaw, KIND, Policy};
 pub use matching::Labels;
+pub use usage::{Sums, Usage, measure};
 
 /// The administrators' policies, compiled, and what they read beside the object; swapped as a whole.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,9 @@ pub struct PolicySet {
     pub policies: Vec<Arc<Policy>>,
     /// Labels of namespaces, by name; those that are not here are not known.
     pub namespaces: Arc<BTreeMap<String, Labels>>,
+    /// What the stored clusters may reach, for ceilings of namespaces; of a namespace that is not
+    /// here, only the object itself counts.
+    pub usage: Arc<Usage>,
     /// The moment of the snapshot, in Unix seconds: what expired before it is over.
     pub now: i64,
 }
@@ -50,6 +55,11 @@ impl PolicySet {
     /// Whether a policy selects namespaces by labels, which the snapshot then has to hold.
     pub fn reads_namespaces(&self) -> bool {
         self.policies.iter().any(|policy| policy.matcher.reads_namespaces())
+    }
+
+    /// Whether a policy has a ceiling for namespaces, so that [`Self::usage`] has to be kept.
+    pub fn needs_usage(&self) -> bool {
+        self.policies.iter().any(|policy| policy.needs_usage())
     }
 
     fn namespace_labels(&self, namespace: &str) -> Option<&Labels> {

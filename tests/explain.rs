@@ -55,7 +55,8 @@ fn object(base: Base, fragment: &str) -> Value {
     object
 }
 
-/// The rules that speak of an example, with their weights.
+/// The rules that speak of an example, with their weights; under a policy those that do not speak
+/// without it.
 fn rules(example: &Example) -> Vec<(String, String)> {
     let new = object(example.base, example.yaml).to_string();
     let mut command = raywarden();
@@ -82,6 +83,10 @@ fn rules(example: &Example) -> Vec<(String, String)> {
     };
     let mut rules = [list("causes", "deny"), list("warnings", "warn")].concat();
     rules.dedup();
+    if example.policy.is_some() {
+        let built_in = self::rules(&Example { policy: None, ..*example });
+        rules.retain(|rule| !built_in.contains(rule));
+    }
     rules
 }
 

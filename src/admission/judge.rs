@@ -277,12 +277,13 @@ fn annotations(answer: &Answer) -> BTreeMap<String, String> {
     spoken.map(|(key, text)| (key.to_owned(), text)).collect()
 }
 
-/// One finding for each rule, policy and place.
+/// One finding for each rule and place; a policy may ask several things of one place.
 fn distinct(findings: Vec<Finding>) -> Vec<Finding> {
     let mut seen = HashSet::new();
-    let distinct = findings
-        .into_iter()
-        .filter(|finding| seen.insert((finding.rule, finding.policy.clone(), finding.at.clone())));
+    let distinct = findings.into_iter().filter(|finding| {
+        let asked = finding.policy.clone().map(|policy| (policy, finding.found.clone()));
+        seen.insert((finding.rule, asked, finding.at.clone()))
+    });
     distinct.collect()
 }
 

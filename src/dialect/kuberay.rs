@@ -44,6 +44,7 @@ pub(super) fn view(object: &Value, at: Pointer, own_object: bool) -> Cluster<'_>
         at,
         autoscaling: spec.get("enableInTreeAutoscaling") == Some(&Value::Bool(true)),
         groups,
+        submitter: None,
         traits: Traits {
             patchable: own_object,
             ray: true,

@@ -137,7 +137,7 @@ fn last_wins(entries: Vec<Value>, key: &str) -> Vec<Value> {
 
 /// A block of resources with CPU and memory in both halves: a missing request is the limit, a
 /// missing limit the request, and the default where both are missing. Nothing given is respelled.
-pub(super) fn completed(given: Option<&Value>, size: &SidecarSize) -> Value {
+pub fn completed(given: Option<&Value>, size: &SidecarSize) -> Value {
     let empty = json!({});
     let mut draft = Draft::new(given.filter(|block| block.is_object()).unwrap_or(&empty));
     for (half, key, value) in missing(given, size) {

@@ -70,6 +70,13 @@ pub struct Bounds {
     pub max: i64,
 }
 
+impl Bounds {
+    /// The count as a node manager takes it: the minimum where none is written, held within bounds.
+    pub fn hold(self, count: Count) -> i64 {
+        count.number().unwrap_or(self.min).min(self.max).max(self.min)
+    }
+}
+
 /// A group of equal workers.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
@@ -166,6 +173,8 @@ pub struct Cluster<'a> {
     pub autoscaling: bool,
     /// The workers.
     pub groups: Vec<Group<'a>>,
+    /// The Pod beside the cluster that submits a job to it, where the object says one.
+    pub submitter: Option<Template<'a>>,
     /// What holds for the kind.
     pub traits: Traits,
 }
@@ -196,6 +205,24 @@ impl<'a> Cluster<'a> {
     /// The place of `autoscalerOptions`.
     pub fn options_at(&self) -> Pointer {
         self.at.at("autoscalerOptions")
+    }
+
+    /// Whether something scales this group within its bounds.
+    pub fn scales(&self, group: &Group<'_>) -> bool {
+        self.autoscaling || (group.bounded && !self.traits.ray)
+    }
+
+    /// The most replicas that a group may reach without another write of a person: its maximum,
+    /// [`UNBOUNDED`] where there is none, or the wanted count where nothing scales it. A suspended
+    /// group counts as it would run. `None` where the counts cannot be read.
+    pub fn reach(&self, group: &Group<'_>) -> Option<i64> {
+        let reach = match group.bounds() {
+            Some(bounds) if self.scales(group) => bounds.max,
+            Some(bounds) => bounds.hold(group.replicas.count),
+            None if group.bounded => return None,
+            None => group.replicas.count.number().unwrap_or(group.min_default),
+        };
+        Some(reach.max(0))
     }
 
     /// A label.
@@ -238,4 +265,38 @@ pub fn version(text: &str) -> Option<(u32, u32)> {
     let major = parts.next()?.parse().ok()?;
     let minor: String = parts.next()?.chars().take_while(char::is_ascii_digit).collect();
     Some((major, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::dialect::Dialect;
+
+    #[test]
+    fn a_group_reaches_its_maximum_where_something_scales_it_and_its_count_elsewhere() {
+        let ray = |autoscaling: bool, group: &Value| {
+            let object = json!({"spec": {
+                "enableInTreeAutoscaling": autoscaling, "workerGroupSpecs": [group],
+            }});
+            let cluster = Dialect::RayCluster.view(&object).unwrap();
+            cluster.reach(&cluster.groups[0])
+        };
+        let group = json!({"replicas": 2, "minReplicas": 1, "maxReplicas": 8});
+        assert_eq!((ray(true, &group), ray(false, &group)), (Some(8), Some(2)));
+        assert_eq!(ray(false, &json!({"replicas": 9, "maxReplicas": 8})), Some(8));
+        assert_eq!(ray(false, &json!({"minReplicas": 3})), Some(3));
+        assert_eq!(ray(true, &json!({"replicas": 2})), Some(UNBOUNDED));
+        assert_eq!(ray(true, &json!({"maxReplicas": "many"})), None);
+        let domino = |spec: Value| {
+            let object = json!({"spec": spec});
+            let cluster = Dialect::Domino.view(&object).unwrap();
+            cluster.reach(&cluster.groups[0])
+        };
+        let worker = json!({"replicas": 3});
+        assert_eq!(domino(json!({"worker": worker})), Some(3));
+        assert_eq!(domino(json!({"worker": {}})), Some(1));
+        assert_eq!(domino(json!({"worker": worker, "autoscaling": {"maxReplicas": 6}})), Some(6));
+    }
 }

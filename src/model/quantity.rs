@@ -5,7 +5,7 @@
 //! Source: `apimachinery/pkg/api/resource`, the grammar in its package comment.
 
 use std::iter::Sum;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 
 /// An exact amount: an integer count of `10^-9` units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +14,11 @@ pub struct Quantity(i128);
 const NANO: i128 = 1_000_000_000;
 
 impl Quantity {
+    /// So many whole units.
+    pub const fn whole(count: i64) -> Self {
+        Self(count as i128 * NANO)
+    }
+
     /// Reads `1`, `500m`, `1.5Gi`, `2e3`, `-1`. `None` for anything that the API server refuses.
     pub fn parse(text: &str) -> Option<Self> {
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -97,6 +102,15 @@ impl Add for Quantity {
     /// Saturates instead of overflowing.
     fn add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Quantity {
+    type Output = Self;
+
+    /// Saturates instead of overflowing.
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
 }
 

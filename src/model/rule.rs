@@ -122,6 +122,26 @@ rules! {
     AUTH = "kuberay/auth-version",
     /// An upgrade strategy on a generated cluster.
     UPGRADE_STRATEGY = "kuberay/upgrade-strategy",
+    /// A worker group above a policy's ceiling.
+    POLICY_GROUP_CEILING = "policy/group-ceiling",
+    /// A cluster above a policy's ceiling.
+    POLICY_CLUSTER_CEILING = "policy/cluster-ceiling",
+    /// A namespace above a policy's ceiling.
+    POLICY_NAMESPACE_CEILING = "policy/namespace-ceiling",
+    /// A group without a maximum of its own.
+    POLICY_MAXIMUM_REQUIRED = "policy/maximum-required",
+    /// A minimum above a policy's ceiling.
+    POLICY_MINIMUM_CEILING = "policy/minimum-ceiling",
+    /// A request that a policy asks for.
+    POLICY_REQUESTS = "policy/requests",
+    /// A limit that a policy asks for.
+    POLICY_LIMITS = "policy/limits",
+    /// A GPU on the head.
+    POLICY_HEAD_GPU = "policy/head-gpu",
+    /// Figures for GPUs that disagree.
+    POLICY_GPU_AGREEMENT = "policy/gpu-agreement",
+    /// An image that a policy does not allow.
+    POLICY_IMAGES = "policy/images",
     /// A label that a policy asks for.
     POLICY_LABELS = "policy/labels",
     /// An account that a policy does not allow.

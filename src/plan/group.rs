@@ -30,13 +30,14 @@ pub fn is_suspended(group: &Group<'_>) -> bool {
 /// What a group asks for; nothing where it is suspended or its counts cannot be read.
 pub fn demand(group: &Group<'_>) -> Demand {
     let hosts = group.hosts().filter(|hosts| *hosts > 0);
-    let (Some(Bounds { min, max }), Some(hosts)) = (group.bounds(), hosts) else {
+    let (Some(bounds), Some(hosts)) = (group.bounds(), hosts) else {
         return Demand::default();
     };
+    let Bounds { min, max } = bounds;
     if is_suspended(group) || min > max {
         return Demand { hosts, ..Demand::default() };
     }
-    let replicas = group.replicas.count.number().unwrap_or(min).clamp(min, max).max(0);
+    let replicas = bounds.hold(group.replicas.count).max(0);
     Demand { replicas, min: min.max(0), max: max.max(0), hosts }
 }
 

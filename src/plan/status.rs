@@ -18,7 +18,7 @@ use super::pod::{NodeType, Pod};
 use super::services::head_service_name;
 use super::{Action, Observed, Plan, Subject, group, head};
 use crate::model::template::{list, member, text};
-use crate::model::{Container, Quantity};
+use crate::model::{Container, Quantity, requests};
 
 /// What went wrong when a plan was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,16 +228,8 @@ fn resources(subject: &Subject<'_>) -> [(&'static str, String); 4] {
 
 /// The request for the resources whose name fits, the limit where there is no request.
 fn amount(ray: &Container<'_>, is_it: fn(&str) -> bool) -> Quantity {
-    let part = |which: &str| {
-        ray.raw.get("resources").and_then(|it| it.get(which)).and_then(Value::as_object)
-    };
-    let mut merged: Map<String, Value> = part("limits").cloned().unwrap_or_default();
-    merged.extend(part("requests").cloned().unwrap_or_default());
-    merged
-        .iter()
-        .filter(|(key, _)| is_it(key))
-        .filter_map(|(_, value)| Quantity::from_json(value))
-        .sum()
+    let amounts = requests::of_container(ray.raw);
+    amounts.iter().filter(|(key, _)| is_it(key)).map(|(_, amount)| amount).sum()
 }
 
 /// Whether the head and every worker that is asked for runs.

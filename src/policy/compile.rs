@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::cel;
 use super::matching::{Globs, Matcher};
-use super::sections::{Check, labels, service_accounts};
+use super::sections::{Check, bounds, ceilings, gpus, images, labels, resources, service_accounts};
 use super::spec::{Enforcement, ExceptionSpec, MatchSpec, PolicySpec};
 use crate::dialect;
 use crate::model::Pointer;
@@ -61,6 +61,7 @@ pub struct Flaw {
 /// What is read and what went wrong on the way.
 pub(super) struct Reader<'a> {
     spec: &'a Map<String, Value>,
+    usual: Enforcement,
     flaws: Vec<Flaw>,
 }
 
@@ -75,6 +76,11 @@ impl Policy {
         &self.name
     }
 
+    /// Whether it has a ceiling for namespaces.
+    pub(super) fn needs_usage(&self) -> bool {
+        self.rules.iter().any(|rule| rule.check.reads_usage())
+    }
+
     /// Compiles a `RayClusterPolicy`.
     pub fn compile(object: &Value) -> Result<Self, Vec<Flaw>> {
         let flaw = |at, message: &str| vec![Flaw { at, message: message.to_owned() }];
@@ -85,7 +91,7 @@ impl Policy {
         let Some(spec) = object.get("spec").and_then(Value::as_object) else {
             return Err(flaw(at(), "a policy needs a spec, an object"));
         };
-        let mut reader = Reader { spec, flaws: Vec::new() };
+        let mut reader = Reader { spec, usual: Enforcement::default(), flaws: Vec::new() };
         let policy = reader.policy(name);
         if reader.flaws.is_empty() { Ok(policy) } else { Err(reader.flaws) }
     }
@@ -95,6 +101,29 @@ impl Reader<'_> {
     /// Notes a flaw.
     pub(super) fn flaw(&mut self, at: Pointer, message: impl Into<String>) {
         self.flaws.push(Flaw { at, message: message.into() });
+    }
+
+    /// What a rule of the policy does that says nothing else.
+    pub(super) const fn usual(&self) -> Enforcement {
+        self.usual
+    }
+
+    /// Notes a negative count.
+    pub(super) fn not_negative(&mut self, at: Pointer, count: i64) {
+        if count < 0 {
+            self.flaw(at, format!("{count} is negative; write 0 or more"));
+        }
+    }
+
+    /// Notes empty and repeated entries of a list.
+    pub(super) fn distinct(&mut self, at: &Pointer, entries: &[String]) {
+        for (index, entry) in entries.iter().enumerate() {
+            if entry.trim().is_empty() {
+                self.flaw(at.at(index), "is empty; write something, or take it out");
+            } else if entries.iter().take(index).any(|earlier| earlier == entry) {
+                self.flaw(at.at(index), format!("{entry:?} stands here twice; take one out"));
+            }
+        }
     }
 
     /// Reads one section; what is wrong with it is noted.
@@ -113,10 +142,26 @@ impl Reader<'_> {
     fn policy(&mut self, name: &str) -> Policy {
         self.unknown();
         let usual: Enforcement = self.section("enforcement").unwrap_or_default();
+        self.usual = usual;
         let mut rules = Vec::new();
         let mut rule = |enforcement: Option<Enforcement>, check: Check| {
             rules.push(Rule { enforcement: enforcement.unwrap_or(usual), check });
         };
+        if let Some(section) = self.section("ceilings") {
+            ceilings::compile(section, self, &mut rule);
+        }
+        if let Some(section) = self.section("bounds") {
+            bounds::compile(&section, self, &mut rule);
+        }
+        if let Some(section) = self.section("resources") {
+            resources::compile(section, self, &mut rule);
+        }
+        if let Some(section) = self.section("gpus") {
+            gpus::compile(&section, self, &mut rule);
+        }
+        if let Some(section) = self.section("images") {
+            images::compile(&section, self, &mut rule);
+        }
         if let Some(section) = self.section("labels") {
             labels::compile(section, self, &mut rule);
         }

@@ -8,12 +8,10 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cel::Asked;
 use super::compile::{Exception, Policy, Rule};
 use super::sections::{Breach, Scene};
 use super::spec::Enforcement;
-use super::{Key, PolicySet, Subject, key};
-use crate::model::change::Request;
+use super::{Key, PolicySet, key};
 use crate::model::{Change, Cluster, Finding, Severity};
 
 /// Asks every policy that is about the object. `metadata_only`: nothing but labels and annotations
@@ -26,15 +24,8 @@ pub(super) fn judge(
     if policies.policies.is_empty() {
         return Vec::new();
     }
-    let subject = |cluster| Subject { cluster, manager: change.manager, child: change.child };
-    let Request { object, old_object, .. } = change.request;
-    let asked =
-        |object, old| Asked { request: change.request, operation: change.operation, object, old };
-    let scene = Scene::new(subject(change.new), asked(object, old_object));
-    // What is stored, as if it were written once more.
-    let stored = old_object.unwrap_or(object);
-    let before = |old| Scene::new(subject(old), asked(stored, Some(stored)));
-    let before = Before { old: change.old, scene: OnceCell::new(), make: before };
+    let scene = Scene::after(change, policies);
+    let before = Before { change, policies, scene: OnceCell::new() };
     let labels = policies.namespace_labels(change.request.namespace);
     let mut findings = Vec::new();
     for policy in &policies.policies {
@@ -62,28 +53,28 @@ pub(super) fn judge(
 }
 
 /// The stored state, looked at when a rule that refuses is broken.
-struct Before<'a, F> {
-    old: Option<&'a Cluster<'a>>,
+struct Before<'a> {
+    change: &'a Change<'a>,
+    policies: &'a PolicySet,
     scene: OnceCell<Scene<'a>>,
-    make: F,
 }
 
-impl<'a, F: Fn(&'a Cluster<'a>) -> Scene<'a>> Before<'a, F> {
+impl Before<'_> {
     /// What broke the rule before, by place.
     fn of(&self, rule: &Rule) -> HashMap<Key, Breach> {
         let asked = rule.enforcement == Enforcement::Deny && !rule.check.compares();
-        let Some(old) = self.old.filter(|_| asked) else {
+        let Some(old) = self.change.old.filter(|_| asked) else {
             return HashMap::new();
         };
-        let scene = self.scene.get_or_init(|| (self.make)(old));
+        let scene = self.scene.get_or_init(|| Scene::before(old, self.change, self.policies));
         let breaches = rule.check.breaches(scene).into_iter();
-        breaches.map(|breach| (key(breach.rule, &breach.at, old), breach)).collect()
+        breaches.map(|breach| (key(breach.rule, breach.history(), old), breach)).collect()
     }
 }
 
 /// Whether the place was sound before, or is broken further now.
 fn is_worse(breach: &Breach, new: &Cluster<'_>, known: &HashMap<Key, Breach>) -> bool {
-    let Some(before) = known.get(&key(breach.rule, &breach.at, new)) else {
+    let Some(before) = known.get(&key(breach.rule, breach.history(), new)) else {
         return true;
     };
     match (breach.measure, before.measure) {
@@ -98,7 +89,7 @@ fn finding(policy: &Policy, rule: &Rule, breach: Breach) -> Finding {
         Enforcement::Warn => Severity::Warn,
         Enforcement::Deny => Severity::Deny,
     };
-    let Breach { rule: id, at, found, allowed, fix, measure: _, unjudged } = breach;
+    let Breach { rule: id, at, found, allowed, fix, unjudged, .. } = breach;
     let severity = if unjudged { Severity::Audit } else { severity };
     let finding = Finding::deny(id, at, found, allowed, fix).with(severity);
     let source = rule.check.source().unwrap_or(&policy.name);

@@ -3,19 +3,38 @@
 //! Input: a [`Scene`], made once per review and shared by all policies. Output: [`Breach`]es, without
 //! weight and policy: [`super::judge`] adds them. A rule that is kept allocates nothing.
 
+pub(super) mod bounds;
+pub(super) mod ceilings;
+pub(super) mod gpus;
+pub(super) mod images;
 pub(super) mod labels;
+pub(super) mod resources;
 pub(super) mod service_accounts;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::cel;
+use serde_json::Value;
+
 use super::checks::{Section, Subject};
-use crate::model::{Cluster, Pointer, Quantity, RuleId};
+use super::usage::{Reach, Sums, Usage, added_sidecar};
+use super::{PolicySet, cel};
+use crate::model::change::Request;
+use crate::model::{Change, Cluster, Container, Pointer, Quantity, RuleId, Settings};
 
 /// A compiled rule.
 #[derive(Clone, Debug)]
 pub(super) enum Check {
+    /// The most of one thing.
+    Ceiling(ceilings::Rule),
+    /// Bounds that every worker group has to have.
+    Bounds(bounds::Rule),
+    /// Requests and limits that every container has to have.
+    Resources(resources::Rule),
+    /// Where GPUs may be asked for.
+    Gpus(gpus::Rule),
+    /// Images that containers may run.
+    Images(images::Rule),
     /// Labels that a cluster has to carry.
     Labels(labels::Rule),
     /// Service accounts that Pods may run as.
@@ -41,6 +60,8 @@ pub(super) struct Breach {
     pub(super) measure: Option<Quantity>,
     /// Nobody knows whether it is one: it is reported and interrupts nobody.
     pub(super) unjudged: bool,
+    /// The wider place whose history counts, where a change can move `at` within it.
+    pub(super) within: Option<Pointer>,
 }
 
 impl Breach {
@@ -60,7 +81,13 @@ impl Breach {
             fix: fix.into(),
             measure: None,
             unjudged: false,
+            within: None,
         }
+    }
+
+    /// The place that is looked up in the stored state.
+    pub(super) fn history(&self) -> &Pointer {
+        self.within.as_ref().unwrap_or(&self.at)
     }
 }
 
@@ -70,19 +97,116 @@ pub(super) struct Scene<'a> {
     pub(super) subject: Subject<'a>,
     /// The head and the worker groups of a `ray.io` cluster; none for Domino's.
     pub(super) sections: Vec<Section<'a>>,
+    /// The stored cluster, for rules about what may change; none for the stored state itself.
+    pub(super) old: Option<&'a Cluster<'a>>,
+    settings: &'a Settings,
+    /// The namespace of the object.
+    pub(super) namespace: &'a str,
+    kind: &'a str,
+    usage: &'a Usage,
     asked: cel::Asked<'a>,
     variables: OnceCell<cel::Variables<'a>>,
+    containers: OnceCell<Vec<Placed<'a>>>,
+    sidecar: OnceCell<Option<Value>>,
+    reach: OnceCell<Reach>,
+    beside: OnceCell<Sums>,
+}
+
+/// A container of a template.
+pub(super) struct Placed<'a> {
+    /// The position of its template in [`Scene::sections`]; behind them for the submitter's.
+    pub(super) section: usize,
+    /// The spec of its Pod.
+    pub(super) pod: &'a Value,
+    /// The container.
+    pub(super) container: Container<'a>,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(subject: Subject<'a>, asked: cel::Asked<'a>) -> Self {
-        let sections = if subject.cluster.traits.ray { subject.sections() } else { Vec::new() };
-        Self { subject, sections, asked, variables: OnceCell::new() }
+    /// The state that a write leads to.
+    pub(super) fn after(change: &Change<'a>, policies: &'a PolicySet) -> Self {
+        let Request { object, old_object, .. } = change.request;
+        Self::of(change.new, change.old, change, policies, (object, old_object))
+    }
+
+    /// The stored state, as if it were written once more.
+    pub(super) fn before(
+        old: &'a Cluster<'a>,
+        change: &Change<'a>,
+        policies: &'a PolicySet,
+    ) -> Self {
+        let Request { object, old_object, .. } = change.request;
+        let stored = old_object.unwrap_or(object);
+        Self::of(old, None, change, policies, (stored, Some(stored)))
+    }
+
+    fn of(
+        cluster: &'a Cluster<'a>,
+        old: Option<&'a Cluster<'a>>,
+        change: &Change<'a>,
+        policies: &'a PolicySet,
+        (object, old_object): (&'a Value, Option<&'a Value>),
+    ) -> Self {
+        let subject = Subject { cluster, manager: change.manager, child: change.child };
+        let sections = if cluster.traits.ray { subject.sections() } else { Vec::new() };
+        let (request, operation) = (change.request, change.operation);
+        Self {
+            subject,
+            sections,
+            old,
+            settings: change.settings,
+            namespace: request.namespace,
+            kind: request.kind,
+            usage: &policies.usage,
+            asked: cel::Asked { request, operation, object, old: old_object },
+            variables: OnceCell::new(),
+            containers: OnceCell::new(),
+            sidecar: OnceCell::new(),
+            reach: OnceCell::new(),
+            beside: OnceCell::new(),
+        }
     }
 
     /// What rules in CEL read.
     pub(super) fn variables(&self) -> &cel::Variables<'a> {
         self.variables.get_or_init(|| cel::Variables::new(self.asked, self.subject.cluster))
+    }
+
+    /// Every container of every template, init containers and the submitter's included.
+    pub(super) fn containers(&self) -> &[Placed<'a>] {
+        self.containers.get_or_init(|| {
+            let submitter = self.cluster().submitter.iter().cloned();
+            let templates = self.sections.iter().map(Section::template).chain(submitter);
+            let placed = templates.enumerate().flat_map(|(section, template)| {
+                let pod = template.spec;
+                template.every_container().map(move |container| Placed { section, pod, container })
+            });
+            placed.collect()
+        })
+    }
+
+    /// A container as messages call it.
+    pub(super) fn called(&self, placed: &Placed<'_>) -> String {
+        let owner = self.sections.get(placed.section);
+        let owner = owner.map_or("the submitter", |section| &section.called);
+        format!("container {:?} of {owner}", placed.container.name().unwrap_or(""))
+    }
+
+    /// The resources of the autoscaler's container, where the head gets one that its template lacks.
+    pub(super) fn added_sidecar(&self) -> Option<&Value> {
+        let size = || added_sidecar(self.settings, self.cluster());
+        self.sidecar.get_or_init(size).as_ref()
+    }
+
+    /// What the groups and the cluster may reach.
+    pub(super) fn reach(&self) -> &Reach {
+        self.reach.get_or_init(|| Reach::of(self.settings, self.cluster()))
+    }
+
+    /// What the other stored clusters of the namespace may reach.
+    pub(super) fn beside(&self) -> &Sums {
+        let beside = || self.usage.beside(self.namespace, self.kind, self.cluster());
+        self.beside.get_or_init(beside)
     }
 
     /// The cluster.
@@ -95,10 +219,20 @@ impl Check {
     /// Every place that breaks the rule.
     pub(super) fn breaches(&self, scene: &Scene<'_>) -> Vec<Breach> {
         match self {
+            Self::Ceiling(rule) => rule.breaches(scene),
+            Self::Bounds(rule) => rule.breaches(scene),
+            Self::Resources(rule) => rule.breaches(scene),
+            Self::Gpus(rule) => rule.breaches(scene),
+            Self::Images(rule) => rule.breaches(scene),
             Self::Labels(rule) => rule.breaches(scene),
             Self::ServiceAccounts(rule) => rule.breaches(scene),
             Self::Cel(rule) => rule.breaches(scene),
         }
+    }
+
+    /// Whether the sums of the namespace have to be known.
+    pub(super) fn reads_usage(&self) -> bool {
+        matches!(self, Self::Ceiling(rule) if rule.reads_usage())
     }
 
     /// Whether a change of labels and annotations alone can break it.
@@ -106,7 +240,7 @@ impl Check {
         match self {
             Self::Labels(_) => true,
             Self::Cel(rule) => rule.reads_metadata,
-            Self::ServiceAccounts(_) => false,
+            _ => false,
         }
     }
 

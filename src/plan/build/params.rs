@@ -9,6 +9,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{Plot, fault};
 use crate::model::Quantity;
+use crate::model::accelerator::is_named_gpu;
 use crate::model::template::{NULL, member, text};
 
 /// Accelerators that Ray knows by another name than Kubernetes.
@@ -68,7 +69,7 @@ fn from_group(group: &Value, params: &mut Params) {
         let key = match name.to_lowercase().as_str() {
             "cpu" => "num-cpus",
             "memory" => "memory",
-            lower if is_gpu(lower) => "num-gpus",
+            lower if is_named_gpu(lower) => "num-gpus",
             _ => {
                 custom.insert(name.to_owned(), number(amount));
                 continue;
@@ -97,7 +98,7 @@ fn from_container(ray: &Value, params: &mut Params) {
     let half = |half: &str| ray.get("resources").and_then(|it| it.get(half)).unwrap_or(NULL);
     let (limits, requests) = (half("limits"), half("requests"));
     let cpu = amount(limits, "cpu").or_else(|| amount(requests, "cpu"));
-    let gpu = || sorted(limits).into_iter().find(|(name, it)| is_gpu(name) && !it.is_zero());
+    let gpu = || sorted(limits).into_iter().find(|(name, it)| is_named_gpu(name) && !it.is_zero());
     let figures = [
         ("num-cpus", cpu),
         ("memory", amount(limits, "memory")),
@@ -152,16 +153,6 @@ fn sorted(amounts: &Value) -> BTreeMap<&str, Quantity> {
 /// An amount that is more than nothing.
 fn amount(amounts: &Value, key: &str) -> Option<Quantity> {
     member(amounts, key).and_then(Quantity::from_json).filter(|amount| !amount.is_zero())
-}
-
-/// Whether a resource is a GPU: named so, or a slice of one, `nvidia.com/mig-2g.32gb`.
-fn is_gpu(name: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let slice = || {
-        let (parts, memory) = name.strip_prefix("nvidia.com/mig-")?.split_once("g.")?;
-        Some(digits(parts) && digits(memory.strip_suffix("gb")?))
-    };
-    name.ends_with("gpu") || slice() == Some(true)
 }
 
 /// The parameter `key` of a group as the user gave it.

@@ -28,15 +28,17 @@ pub struct CeilingsSpec {
 pub struct CeilingSpec {
     /// What this ceiling does; what the section says without it.
     pub enforcement: Option<Enforcement>,
-    /// Worker replicas: the maximum of an autoscaled group, the wanted count of another.
+    /// Worker replicas: the maximum of an autoscaled group, the wanted count of another. A group that
+    /// has no maximum is above every ceiling.
     pub replicas: Option<i64>,
     /// Pods: replicas times hosts, and the head.
     pub pods: Option<i64>,
-    /// CPUs that all containers request.
+    /// CPUs that all Pods request, counted as the Kubernetes scheduler counts. Domino's clusters have
+    /// no templates: only replicas and Pods count there.
     pub cpu: Option<Amount>,
-    /// Memory that all containers request.
+    /// Memory that all Pods request.
     pub memory: Option<Amount>,
-    /// Accelerators of any kind.
+    /// Accelerators of any kind: the resources that `gpus` knows without a list.
     pub gpus: Option<i64>,
     /// Any other resource, by its name.
     #[serde(default)]
@@ -49,7 +51,7 @@ pub struct CeilingSpec {
 pub struct BoundsSpec {
     /// What this section does; what the policy says without it.
     pub enforcement: Option<Enforcement>,
-    /// Every worker group says a `maxReplicas`.
+    /// Every worker group says a `maxReplicas`; the CRD's default 2147483647 counts as none.
     #[serde(default)]
     pub require_maximum: bool,
     /// The most `minReplicas` of a group: workers that run though nobody needs them.
@@ -79,11 +81,13 @@ pub struct GpusSpec {
     /// The head asks for no GPU, neither of Kubernetes nor of Ray.
     #[serde(default)]
     pub forbid_on_head: bool,
-    /// `num-gpus` of a group, where it is said, is what its Ray container is limited to.
+    /// `num-gpus` of head and groups, where it is said, is what their Ray container is limited to.
     #[serde(default)]
     pub agree: bool,
-    /// Resources that count as GPUs: `nvidia.com/gpu`, `amd.com/gpu`, `gpu.intel.com/i915`,
-    /// `gpu.intel.com/xe`, `habana.ai/gaudi` and `google.com/tpu` without it.
+    /// Resources that count as GPUs. Without it every accelerator that is known: names that end in
+    /// `gpu`, slices such as `nvidia.com/mig-1g.5gb`, `nvidia.com/gpu.shared`, `gpu.intel.com/i915`
+    /// and `xe`, `habana.ai/gaudi`, `google.com/tpu`, and `aws.amazon.com/neuron`, `neuroncore` and
+    /// `neurondevice`.
     #[serde(default)]
     pub resources: Vec<String>,
 }
@@ -119,7 +123,8 @@ pub struct LabelSpec {
 pub struct ImagesSpec {
     /// What this section does; what the policy says without it.
     pub enforcement: Option<Enforcement>,
-    /// Images; `*` stands for any characters: `registry.example/*`.
+    /// Images; `*` stands for any characters: `registry.example/*`. An image without a registry also
+    /// has its full name: `rayproject/ray:2` is `docker.io/rayproject/ray:2`.
     #[serde(default)]
     pub allowed: Vec<String>,
 }

@@ -1,0 +1,237 @@
+//! What clusters may reach, as sums: of one group, of one cluster, of all stored clusters of a
+//! namespace.
+//!
+//! Input: clusters, one by one. Output: [`Sums`], exact, and [`Usage`], the snapshot of them that a
+//! shell keeps. An unbounded group counts with the CRD's default maximum, so that sums can be taken
+//! apart again; how many such groups a figure holds is told beside it. Kinds that embed a cluster
+//! hold nothing themselves: the RayClusters that are made from them do.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use serde_json::Value;
+
+use crate::dialect::kuberay::parent;
+use crate::dialect::{Dialect, Parent};
+use crate::inject::sidecar;
+use crate::model::accelerator::is_accelerator;
+use crate::model::cluster::UNBOUNDED;
+use crate::model::names::SIDECAR;
+use crate::model::requests::{self, Amounts};
+use crate::model::{Cluster, Group, Quantity, Settings};
+
+/// How much of something may be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figure {
+    /// The amount; groups without a maximum count with the CRD's default of it.
+    pub amount: Quantity,
+    /// Groups without a maximum that are part of it.
+    pub unbounded: u32,
+}
+
+impl Figure {
+    fn of(amount: Quantity, unbounded: bool) -> Self {
+        Self { amount, unbounded: u32::from(unbounded && !amount.is_zero()) }
+    }
+
+    /// Whether it is more than `most`.
+    pub fn exceeds(self, most: Quantity) -> bool {
+        self.unbounded > 0 || self.amount > most
+    }
+
+    /// The rest once `part` is taken out.
+    #[must_use]
+    pub fn without(self, part: Self) -> Self {
+        Self {
+            amount: (self.amount - part.amount).max(Quantity::default()),
+            unbounded: self.unbounded.saturating_sub(part.unbounded),
+        }
+    }
+}
+
+impl AddAssign for Figure {
+    fn add_assign(&mut self, other: Self) {
+        self.amount = self.amount + other.amount;
+        self.unbounded = self.unbounded.saturating_add(other.unbounded);
+    }
+}
+
+/// Everything that has a ceiling, summed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Worker replicas.
+    pub replicas: Figure,
+    /// Pods, heads counted.
+    pub pods: Figure,
+    /// Accelerators of any kind.
+    pub gpus: Figure,
+    /// What Pods request, by resource.
+    pub resources: BTreeMap<String, Figure>,
+}
+
+impl Sums {
+    /// What Pods request of one resource.
+    pub fn resource(&self, name: &str) -> Figure {
+        self.resources.get(name).copied().unwrap_or_default()
+    }
+
+    fn add_pods(&mut self, one: &Amounts<'_>, count: i64, unbounded: bool) {
+        self.pods += Figure::of(Quantity::whole(count), unbounded);
+        for (name, amount) in one.iter() {
+            let figure = Figure::of(amount.times(count), unbounded);
+            if is_accelerator(name) {
+                self.gpus += figure;
+            }
+            match self.resources.get_mut(name) {
+                Some(sum) => *sum += figure,
+                None => drop(self.resources.insert(name.to_owned(), figure)),
+            }
+        }
+    }
+}
+
+impl AddAssign<&Self> for Sums {
+    fn add_assign(&mut self, other: &Self) {
+        self.replicas += other.replicas;
+        self.pods += other.pods;
+        self.gpus += other.gpus;
+        for (name, figure) in &other.resources {
+            match self.resources.get_mut(name) {
+                Some(sum) => *sum += *figure,
+                None => drop(self.resources.insert(name.clone(), *figure)),
+            }
+        }
+    }
+}
+
+/// What one cluster may reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// By group, in their order; `None` where its counts cannot be read.
+    pub(super) groups: Vec<Option<Sums>>,
+    /// All groups and the head.
+    pub(super) cluster: Sums,
+}
+
+impl Reach {
+    /// Measures a cluster. Resources are those of Kubernetes: what a group tells Ray is not asked for
+    /// anywhere. Domino's clusters have no templates, and so no resources.
+    pub(super) fn of(settings: &Settings, cluster: &Cluster<'_>) -> Self {
+        let groups: Vec<Option<Sums>> =
+            cluster.groups.iter().map(|group| of_group(cluster, group)).collect();
+        let mut all = Sums::default();
+        add_head(settings, cluster, &mut all);
+        for sums in groups.iter().flatten() {
+            all += sums;
+        }
+        Self { groups, cluster: all }
+    }
+}
+
+fn of_group(cluster: &Cluster<'_>, group: &Group<'_>) -> Option<Sums> {
+    let replicas = cluster.reach(group)?;
+    let pods = replicas.saturating_mul(group.hosts()?.max(0));
+    let unbounded = cluster.scales(group) && replicas == UNBOUNDED;
+    let mut sums =
+        Sums { replicas: Figure::of(Quantity::whole(replicas), unbounded), ..Sums::default() };
+    let spec = group.template().spec;
+    sums.add_pods(&requests::of_pod(spec, None), pods, unbounded);
+    Some(sums)
+}
+
+fn add_head(settings: &Settings, cluster: &Cluster<'_>, sums: &mut Sums) {
+    let Some(head) = cluster.head() else {
+        sums.pods += Figure::of(Quantity::whole(1), false);
+        return;
+    };
+    let size = added_sidecar(settings, cluster).map(|it| serde_json::json!({"resources": it}));
+    sums.add_pods(&requests::of_pod(head.spec, size.as_ref()), 1, false);
+}
+
+/// The resources of the autoscaler's container, where the head gets one that its template lacks.
+pub(super) fn added_sidecar(settings: &Settings, cluster: &Cluster<'_>) -> Option<Value> {
+    let head = cluster.head().filter(|_| cluster.autoscaling)?;
+    let added = head.container(SIDECAR).is_none();
+    added.then(|| sidecar::completed(cluster.options().get("resources"), &settings.sidecar))
+}
+
+/// What a stored object may reach; `None` for kinds that hold no Pods of their own.
+pub fn measure(settings: &Settings, dialect: Dialect, object: &Value) -> Option<Sums> {
+    match dialect {
+        Dialect::RayCluster | Dialect::Domino => {
+            Some(Reach::of(settings, &dialect.view(object)?).cluster)
+        }
+        Dialect::Embedded(_) => None,
+    }
+}
+
+/// What the stored clusters of all namespaces may reach, with each cluster's part in it.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    namespaces: BTreeMap<String, BTreeMap<Key, Part>>,
+}
+
+/// The API group and the name of a cluster.
+type Key = (&'static str, String);
+
+#[derive(Clone, Debug)]
+struct Part {
+    sums: Sums,
+    /// The RayJob or RayService that the cluster was made from.
+    parent: Option<(Parent, String)>,
+}
+
+impl Usage {
+    /// Takes in a stored object, in place of what was known of it; nothing for kinds without Pods.
+    pub fn insert(&mut self, settings: &Settings, dialect: Dialect, object: &Value) {
+        let Some(sums) = measure(settings, dialect, object) else { return };
+        let Some((namespace, key)) = key(dialect, object) else { return };
+        let parent = dialect.view(object).as_ref().and_then(parent);
+        self.namespaces.entry(namespace).or_default().insert(key, Part { sums, parent });
+    }
+
+    /// Forgets a stored object.
+    pub fn remove(&mut self, dialect: Dialect, object: &Value) {
+        let Some((namespace, key)) = key(dialect, object) else { return };
+        if let Some(parts) = self.namespaces.get_mut(&namespace) {
+            parts.remove(&key);
+            if parts.is_empty() {
+                self.namespaces.remove(&namespace);
+            }
+        }
+    }
+
+    /// What all clusters of a namespace may reach, those left out that `own` holds for.
+    fn sum(&self, namespace: &str, own: impl Fn(&Key, &Part) -> bool) -> Sums {
+        let mut sums = Sums::default();
+        for (key, part) in self.namespaces.get(namespace).into_iter().flatten() {
+            if !own(key, part) {
+                sums += &part.sums;
+            }
+        }
+        sums
+    }
+
+    /// What the other clusters of the namespace may reach: without the cluster itself, or those that
+    /// were made from the object.
+    pub(super) fn beside(&self, namespace: &str, kind: &str, cluster: &Cluster<'_>) -> Sums {
+        let group = if cluster.traits.ray { crate::dialect::RAY } else { crate::dialect::DOMINO };
+        self.sum(namespace, |key, part| {
+            let made_from =
+                |(parent, name): &(Parent, String)| parent.kind() == kind && name == cluster.name;
+            if cluster.traits.patchable {
+                key.0 == group && key.1 == cluster.name
+            } else {
+                part.parent.as_ref().is_some_and(made_from)
+            }
+        })
+    }
+}
+
+fn key(dialect: Dialect, object: &Value) -> Option<(String, Key)> {
+    let at = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    Some((at("/metadata/namespace")?, (dialect.group(), at("/metadata/name")?)))
+}
+
+#[cfg(test)]
+mod tests;
