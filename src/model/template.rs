@@ -77,11 +77,23 @@ impl<'a> Template<'a> {
 
     /// The containers, in order.
     pub fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
-        let at = self.field("containers");
-        list(self.spec, "containers")
-            .iter()
-            .enumerate()
-            .map(move |(index, raw)| Container { at: at.at(index), raw })
+        self.listed("containers")
+    }
+
+    /// The containers that run before those, sidecars that go on running among them, in order.
+    pub fn init_containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        self.listed("initContainers")
+    }
+
+    /// Every container, the init containers first.
+    pub fn every_container(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        self.init_containers().chain(self.containers())
+    }
+
+    fn listed(&self, key: &'static str) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        let at = self.field(key);
+        let containers = list(self.spec, key).iter().enumerate();
+        containers.map(move |(index, raw)| Container { at: at.at(index), raw })
     }
 
     /// The container that runs Ray: the first, whatever its name.
@@ -137,7 +149,24 @@ pub fn mount_at<'a>(mounts: &'a [Value], path: &str) -> Option<(usize, &'a Value
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn every_container_is_found_at_its_place_the_init_containers_first() {
+        let group = json!({"template": {"spec": {
+            "containers": [{"name": "ray"}, {"name": "logs"}], "initContainers": [{"name": "wait"}],
+        }}});
+        let template = Template::of(&group, &Pointer::of(["spec", "headGroupSpec"]));
+        let found: Vec<_> = template.every_container().collect();
+        let names: Vec<_> = found.iter().filter_map(Container::name).collect();
+        assert_eq!(names, ["wait", "ray", "logs"]);
+        let places: Vec<_> = found.iter().map(|it| it.at.to_string()).collect();
+        assert_eq!(places[0], "spec.headGroupSpec.template.spec.initContainers[0]");
+        assert_eq!(places[2], "spec.headGroupSpec.template.spec.containers[1]");
+        assert_eq!(template.init_containers().count(), 1);
+    }
 
     #[test]
     fn paths_are_compared_in_cleaned_form() {
