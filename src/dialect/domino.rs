@@ -33,6 +33,7 @@ pub(super) fn view(object: &Value) -> Cluster<'_> {
         at,
         autoscaling: false,
         groups: vec![worker],
+        serve_service: NULL,
         traits: Traits { patchable: true, ray: false, names_pods: false, zero_is_said: true },
     }
 }

@@ -166,6 +166,8 @@ pub struct Cluster<'a> {
     pub autoscaling: bool,
     /// The workers.
     pub groups: Vec<Group<'a>>,
+    /// The Service that a RayService writes for its replicas; null where there is none.
+    pub serve_service: &'a Value,
     /// What holds for the kind.
     pub traits: Traits,
 }

@@ -4,13 +4,16 @@
 //! flaws, each with its place. Sections are read one by one, so that one bad section hides no other.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::matching::{Globs, Matcher};
-use super::sections::{Check, labels, service_accounts};
+use super::sections::{
+    Check, auth, exposure, labels, pod_security, queue, service_accounts, sidecar,
+};
 use super::spec::{Enforcement, ExceptionSpec, MatchSpec, PolicySpec};
 use crate::dialect;
 use crate::model::Pointer;
@@ -122,6 +125,21 @@ impl Reader<'_> {
         if let Some(section) = self.section("serviceAccounts") {
             service_accounts::compile(&section, self, &mut rule);
         }
+        if let Some(section) = self.section("podSecurity") {
+            pod_security::compile(&section, &mut rule);
+        }
+        if let Some(section) = self.section("sidecar") {
+            sidecar::compile(section, self, &mut rule);
+        }
+        if let Some(section) = self.section("auth") {
+            auth::compile(&section, self, &mut rule);
+        }
+        if let Some(section) = self.section("exposure") {
+            exposure::compile(section, self, &mut rule);
+        }
+        if let Some(section) = self.section("queue") {
+            queue::compile(&section, self, &mut rule);
+        }
         if rules.is_empty() && self.flaws.is_empty() {
             self.flaw(
                 at(),
@@ -196,6 +214,15 @@ impl Reader<'_> {
             names: Globs::of(&spec.names),
             rules: spec.rules,
         })
+    }
+}
+
+/// Entries of the list at `place` that stand there already.
+pub(super) fn twice<T: PartialEq + Debug>(entries: &[T], place: &Pointer, reader: &mut Reader<'_>) {
+    for (index, entry) in entries.iter().enumerate() {
+        if entries.iter().take(index).any(|earlier| earlier == entry) {
+            reader.flaw(place.at(index), format!("{entry:?} stands there twice; take one out"));
+        }
     }
 }
 

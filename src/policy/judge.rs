@@ -11,7 +11,7 @@ use super::compile::{Exception, Policy, Rule};
 use super::sections::{Breach, Scene};
 use super::spec::Enforcement;
 use super::{Key, PolicySet, Subject, key};
-use crate::model::{Change, Cluster, Finding, Severity};
+use crate::model::{Change, Cluster, Finding, RuleId, Severity};
 
 /// Asks every policy that is about the object. `metadata_only`: nothing but labels and annotations
 /// changed, so that only the rules that read those are asked.
@@ -24,7 +24,7 @@ pub(super) fn judge(
         return Vec::new();
     }
     let subject = |cluster| Subject { cluster, manager: change.manager, child: change.child };
-    let scene = Scene::new(subject(change.new));
+    let scene = Scene::new(subject(change.new)).after(change.old);
     let before = Before { old: change.old, scene: OnceCell::new(), subject: &subject };
     let labels = policies.namespace_labels(change.request.namespace);
     let mut findings = Vec::new();
@@ -95,18 +95,26 @@ fn finding(policy: &Policy, rule: &Rule, breach: Breach) -> Finding {
 
 /// The finding as it weighs under the policy's exceptions.
 fn excepted(policy: &Policy, now: i64, change: &Change<'_>, finding: Finding) -> Finding {
-    let request = &change.request;
-    let covers = |exception: &&Exception| {
-        now < exception.until
-            && exception.namespaces.allows(request.namespace)
-            && exception.names.allows(change.new.name)
-            && (exception.rules.is_empty()
-                || exception.rules.iter().any(|rule| rule == finding.rule.as_str()))
-    };
-    let Some(exception) = policy.exceptions.iter().find(covers) else {
+    let Some(exception) = exception(policy, now, change, finding.rule) else {
         return finding;
     };
     let Exception { owner, reason, expires, .. } = exception;
     let fix = format!("excepted until {expires} ({owner}: {reason})");
     Finding { severity: Severity::Audit, fix, ..finding }
+}
+
+/// The exception that lets this object break `rule` now.
+pub(super) fn exception<'p>(
+    policy: &'p Policy,
+    now: i64,
+    change: &Change<'_>,
+    rule: RuleId,
+) -> Option<&'p Exception> {
+    policy.exceptions.iter().find(|exception| {
+        now < exception.until
+            && exception.namespaces.allows(change.request.namespace)
+            && exception.names.allows(change.new.name)
+            && (exception.rules.is_empty()
+                || exception.rules.iter().any(|each| each == rule.as_str()))
+    })
 }

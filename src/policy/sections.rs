@@ -3,8 +3,13 @@
 //! Input: a [`Scene`], made once per review and shared by all policies. Output: [`Breach`]es, without
 //! weight and policy: [`super::judge`] adds them. A rule that is kept allocates nothing.
 
+pub(super) mod auth;
+pub(super) mod exposure;
 pub(super) mod labels;
+pub(super) mod pod_security;
+pub(super) mod queue;
 pub(super) mod service_accounts;
+pub(super) mod sidecar;
 
 use super::checks::{Section, Subject};
 use crate::model::{Cluster, Pointer, Quantity, RuleId};
@@ -16,6 +21,16 @@ pub(super) enum Check {
     Labels(labels::Rule),
     /// Service accounts that Pods may run as.
     ServiceAccounts(service_accounts::Rule),
+    /// A Pod Security Standard.
+    PodSecurity(pod_security::Rule),
+    /// The autoscaler's own container.
+    Sidecar(sidecar::Rule),
+    /// Ray's own authentication.
+    Auth(auth::Rule),
+    /// Ways in from outside.
+    Exposure(exposure::Rule),
+    /// The Kueue queue.
+    Queue(queue::Rule),
 }
 
 /// A place that breaks a rule.
@@ -61,12 +76,19 @@ pub(super) struct Scene<'a> {
     pub(super) subject: Subject<'a>,
     /// The head and the worker groups of a `ray.io` cluster; none for Domino's.
     pub(super) sections: Vec<Section<'a>>,
+    /// The stored cluster, for rules about what may change; none for the stored state itself.
+    pub(super) old: Option<&'a Cluster<'a>>,
 }
 
 impl<'a> Scene<'a> {
     pub(super) fn new(subject: Subject<'a>) -> Self {
         let sections = if subject.cluster.traits.ray { subject.sections() } else { Vec::new() };
-        Self { subject, sections }
+        Self { subject, sections, old: None }
+    }
+
+    /// The same scene, seen as a change of `old`.
+    pub(super) fn after(self, old: Option<&'a Cluster<'a>>) -> Self {
+        Self { old, ..self }
     }
 
     /// The cluster.
@@ -81,11 +103,16 @@ impl Check {
         match self {
             Self::Labels(rule) => rule.breaches(scene),
             Self::ServiceAccounts(rule) => rule.breaches(scene),
+            Self::PodSecurity(rule) => rule.breaches(scene),
+            Self::Sidecar(rule) => rule.breaches(scene),
+            Self::Auth(rule) => rule.breaches(scene),
+            Self::Exposure(rule) => rule.breaches(scene),
+            Self::Queue(rule) => rule.breaches(scene),
         }
     }
 
     /// Whether a change of labels and annotations alone can break it.
     pub(super) const fn reads_metadata(&self) -> bool {
-        matches!(self, Self::Labels(_))
+        matches!(self, Self::Labels(_) | Self::Queue(_))
     }
 }
