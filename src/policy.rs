@@ -7,6 +7,7 @@
 mod amount;
 mod checks;
 mod compile;
+pub mod defaults;
 mod judge;
 mod matching;
 pub mod rules;

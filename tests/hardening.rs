@@ -9,6 +9,8 @@
     reason = "a helper fails the test it serves"
 )]
 
+#[path = "hardening/defaults.rs"]
+mod defaults;
 #[path = "hardening/flaws.rs"]
 mod flaws;
 #[path = "hardening/pods.rs"]

@@ -36,6 +36,17 @@ pub const ELASTIC: &str = "kueue.x-k8s.io/elastic-job";
 /// The first Ray with token authentication. Source: KubeRay's validation of `authOptions`.
 pub const TOKEN_SINCE: (u32, u32) = (2, 52);
 
+/// Labels by which KubeRay hands a cluster to a batch scheduler, which starts its Pods together.
+/// Source: KubeRay's `batchscheduler` packages; the last one is what older releases read.
+const GANG_LABELS: [&str; 6] = [
+    "ray.io/gang-scheduling-enabled",
+    "volcano.sh/queue-name",
+    "yunikorn.apache.org/app-id",
+    "yunikorn.apache.org/queue",
+    "kai.scheduler/queue",
+    "ray.io/scheduler-name",
+];
+
 /// Where a RayService, and no other kind, writes a Service of its own.
 pub const SERVE_SERVICE: [&str; 2] = ["spec", "serveService"];
 
@@ -104,6 +115,11 @@ pub fn managed_elsewhere(cluster: &Cluster<'_>) -> bool {
 /// Whether Kueue counts its quota from the stored template.
 pub fn queue_managed(cluster: &Cluster<'_>) -> bool {
     cluster.label(QUEUE).is_some()
+}
+
+/// Whether a batch scheduler starts its Pods together.
+pub fn gang_scheduled(cluster: &Cluster<'_>) -> bool {
+    GANG_LABELS.iter().any(|label| cluster.label(label).is_some())
 }
 
 /// The key of a token in its Secret.

@@ -138,6 +138,8 @@ rules! {
     POLICY_QUEUE = "policy/queue",
     /// A cluster that leaves its queue.
     POLICY_QUEUE_IMMUTABLE = "policy/queue-immutable",
+    /// Autoscaling as a policy does not allow it, or the lack of it.
+    POLICY_AUTOSCALING = "policy/autoscaling",
     /// A field that the schema does not have.
     UNKNOWN_FIELD = "schema/unknown-field",
     /// A value of a wrong type.

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::defaults::Defaults;
 use super::matching::{Globs, Matcher};
 use super::sections::{
-    Check, auth, exposure, labels, pod_security, queue, service_accounts, sidecar,
+    Check, auth, autoscaling, exposure, labels, pod_security, queue, service_accounts, sidecar,
 };
 use super::spec::{Enforcement, ExceptionSpec, MatchSpec, PolicySpec};
 use crate::dialect;
@@ -29,6 +30,8 @@ pub struct Policy {
     pub(super) matcher: Matcher,
     pub(super) rules: Vec<Rule>,
     pub(super) exceptions: Vec<Exception>,
+    /// What new clusters get that say nothing.
+    pub(super) defaults: Option<Defaults>,
 }
 
 /// One rule of a policy.
@@ -140,7 +143,10 @@ impl Reader<'_> {
         if let Some(section) = self.section("queue") {
             queue::compile(&section, self, &mut rule);
         }
-        if rules.is_empty() && self.flaws.is_empty() {
+        let autoscaling = self.section("autoscaling");
+        let defaults =
+            autoscaling.and_then(|section| autoscaling::compile(section, usual, self, &mut rule));
+        if rules.is_empty() && defaults.is_none() && self.flaws.is_empty() {
             self.flaw(
                 at(),
                 "a policy without a section or rule asks for nothing; write one of them",
@@ -151,6 +157,7 @@ impl Reader<'_> {
             name: name.into(),
             matcher: self.matcher(),
             rules,
+            defaults,
             exceptions: exceptions
                 .into_iter()
                 .enumerate()

@@ -4,6 +4,7 @@
 //! weight and policy: [`super::judge`] adds them. A rule that is kept allocates nothing.
 
 pub(super) mod auth;
+pub(super) mod autoscaling;
 pub(super) mod exposure;
 pub(super) mod labels;
 pub(super) mod pod_security;
@@ -31,6 +32,8 @@ pub(super) enum Check {
     Exposure(exposure::Rule),
     /// The Kueue queue.
     Queue(queue::Rule),
+    /// Whether and how clusters scale.
+    Autoscaling(autoscaling::Rule),
 }
 
 /// A place that breaks a rule.
@@ -108,6 +111,7 @@ impl Check {
             Self::Auth(rule) => rule.breaches(scene),
             Self::Exposure(rule) => rule.breaches(scene),
             Self::Queue(rule) => rule.breaches(scene),
+            Self::Autoscaling(rule) => rule.breaches(scene),
         }
     }
 

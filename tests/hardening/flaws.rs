@@ -18,6 +18,36 @@ fn a_section_that_cannot_be_meant_is_refused_at_its_place() {
         ("exposure: {forbid: [Ingress, NodePort, Ingress]}", "spec.exposure.forbid[2]"),
         ("queue: {}", "spec.queue"),
         ("queue: {allowed: [a, a]}", "spec.queue.allowed[1]"),
+        ("autoscaling: {}", "spec.autoscaling"),
+        ("autoscaling: {versions: [v1, v1]}", "spec.autoscaling.versions[1]"),
+        ("autoscaling: {upscalingModes: [Default, Default]}", "spec.autoscaling.upscalingModes[1]"),
+        ("autoscaling: {idleTimeoutSeconds: {}}", "spec.autoscaling.idleTimeoutSeconds"),
+        (
+            "autoscaling: {idleTimeoutSeconds: {min: 9, max: 8}}",
+            "spec.autoscaling.idleTimeoutSeconds.min",
+        ),
+        ("autoscaling: {idleTimeoutSeconds: {max: -1}}", "spec.autoscaling.idleTimeoutSeconds.max"),
+        ("autoscaling: {defaults: {}}", "spec.autoscaling.defaults"),
+        (
+            "autoscaling: {mode: Forbidden, defaults: {enable: OptOut}}",
+            "spec.autoscaling.defaults.enable",
+        ),
+        (
+            "autoscaling: {versions: [v1], defaults: {version: v2}}",
+            "spec.autoscaling.defaults.version",
+        ),
+        (
+            "autoscaling: {upscalingModes: [Default], defaults: {upscalingMode: Aggressive}}",
+            "spec.autoscaling.defaults.upscalingMode",
+        ),
+        (
+            "autoscaling: {idleTimeoutSeconds: {max: 60}, defaults: {idleTimeoutSeconds: 61}}",
+            "spec.autoscaling.defaults.idleTimeoutSeconds",
+        ),
+        (
+            "autoscaling: {defaults: {idleTimeoutSeconds: -1}}",
+            "spec.autoscaling.defaults.idleTimeoutSeconds",
+        ),
     ];
     for (spec, place) in rows {
         let policy = json!({"metadata": {"name": "example"}, "spec": yaml(spec)});

@@ -1,4 +1,4 @@
-//! Sidecar, authentication, exposure and queue.
+//! Sidecar, authentication, exposure, queue and autoscaling.
 
 use serde_json::{Value, json};
 
@@ -262,4 +262,80 @@ fn a_machine_may_change_the_queue_and_it_is_noted() {
     assert!(answer.allowed);
     assert_eq!(answer.findings.len(), 1);
     assert_eq!(answer.findings[0].severity, Severity::Note);
+}
+
+#[test]
+fn autoscaling_is_held_to_what_the_section_says() {
+    const FLAG: &str = "enableInTreeAutoscaling";
+    const REQUIRED: &str = "autoscaling: {mode: Required}";
+    const FORBIDDEN: &str = "autoscaling: {mode: Forbidden}";
+    const V2: &str = "autoscaling: {versions: [v2]}";
+    const CALM: &str = "autoscaling: {upscalingModes: [Conservative, Default]}";
+    const IDLE: &str = "autoscaling: {idleTimeoutSeconds: {min: 60, max: 600}}";
+    let options = |value: Value| ("autoscalerOptions", value);
+    let env = |value: &str| {
+        let env = json!([{"name": "RAY_enable_autoscaler_v2", "value": value}]);
+        ("headGroupSpec.template.spec.containers[0].env", env)
+    };
+    let mine = "workerGroupSpecs[1].idleTimeoutSeconds";
+    hold(
+        "policy/autoscaling",
+        vec![
+            (REQUIRED, vec![ON], &[]),
+            (REQUIRED, vec![], &[FLAG]),
+            (REQUIRED, vec![(FLAG, json!(false))], &[FLAG]),
+            (REQUIRED, vec![("workerGroupSpecs", json!([]))], &[]),
+            (FORBIDDEN, vec![ON], &[FLAG]),
+            (FORBIDDEN, vec![], &[]),
+            (V2, vec![ON], &[]),
+            (V2, vec![ON, options(json!({"version": "v2"}))], &[]),
+            (V2, vec![ON, options(json!({"version": "v1"}))], &["autoscalerOptions.version"]),
+            (V2, vec![options(json!({"version": "v1"}))], &[]),
+            (V2, vec![ON, env("1")], &[]),
+            (V2, vec![ON, env("0")], &["headGroupSpec.template.spec.containers[0].env[0]"]),
+            (CALM, vec![ON, options(json!({"upscalingMode": "Default"}))], &[]),
+            (
+                CALM,
+                vec![ON, options(json!({"upscalingMode": "Aggressive"}))],
+                &["autoscalerOptions.upscalingMode"],
+            ),
+            (IDLE, vec![ON, options(json!({"idleTimeoutSeconds": 60})), (mine, json!(600))], &[]),
+            (
+                IDLE,
+                vec![ON, options(json!({"idleTimeoutSeconds": 59}))],
+                &["autoscalerOptions.idleTimeoutSeconds"],
+            ),
+            (IDLE, vec![ON, (mine, json!(601))], &["workerGroupSpecs[1].idleTimeoutSeconds"]),
+        ],
+    );
+}
+
+#[test]
+fn a_refusal_of_the_mode_says_how_to_write_it_instead() {
+    let fix = |policies: &str, on: bool, labels: Value| {
+        let mut object = object("RayCluster", "spec", &sound());
+        object["spec"]["enableInTreeAutoscaling"] = json!(on);
+        object["metadata"]["labels"] = labels;
+        let policies = policy(policies);
+        let answer = Write::by_alice(&policies).ask(Phase::Validate, &object);
+        answer.denials().next().expect("it is refused").message()
+    };
+    let forbidden = fix("autoscaling: {mode: Forbidden}", true, Value::Null);
+    assert!(forbidden.contains("replicas of each group"), "{forbidden}");
+    let required = fix("autoscaling: {mode: Required}", false, json!({QUEUE: "a"}));
+    assert!(required.contains("kueue.x-k8s.io/elastic-job"), "{required}");
+}
+
+#[test]
+fn a_long_idle_time_may_be_lowered_and_not_raised() {
+    let policies = policy("autoscaling: {idleTimeoutSeconds: {max: 600}}");
+    let of = |seconds: i64| {
+        let mut spec = sound();
+        set(&mut spec, "enableInTreeAutoscaling", json!(true));
+        set(&mut spec, "autoscalerOptions", json!({"idleTimeoutSeconds": seconds}));
+        object("RayCluster", "spec", &spec)
+    };
+    let write = Write { old: Some(of(900)), ..Write::by_alice(&policies) };
+    assert!(write.ask(Phase::Validate, &of(800)).allowed);
+    assert!(!write.ask(Phase::Validate, &of(1000)).allowed);
 }

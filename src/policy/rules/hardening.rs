@@ -1,4 +1,4 @@
-//! What the typed rules about security and queues mean. Each does what its policy says;
+//! What the typed rules about security, queues and autoscaling mean. Each does what its policy says;
 //! the examples refuse.
 
 use super::{Example, Rule};
@@ -85,6 +85,16 @@ pub(super) const RULES: &[Rule] = &[
         .after(IN_QUEUE)
         .under(STAYS),
     ),
+    Rule::new(
+        RuleId::POLICY_AUTOSCALING,
+        Severity::Deny,
+        "a cluster scales as a policy allows, or not at all",
+        "A queue may forbid autoscaling, a budget may ask for it, and a long idle timeout keeps \
+         workers that nobody needs.",
+        "Set enableInTreeAutoscaling or autoscalerOptions as the message says.",
+        Example::new("spec: {autoscalerOptions: {idleTimeoutSeconds: 86400}}\n").under(IDLE),
+        Example::new("spec: {autoscalerOptions: {idleTimeoutSeconds: 300}}\n").under(IDLE),
+    ),
 ];
 
 const BASELINE: &str = "podSecurity: {level: baseline}\n";
@@ -93,5 +103,6 @@ const TOKEN: &str = "auth: {requireToken: true}\n";
 const INSIDE: &str = "exposure: {forbid: [Ingress, LoadBalancer, NodePort]}\n";
 const QUEUED: &str = "queue: {required: true, allowed: ['team-*']}\n";
 const STAYS: &str = "queue: {immutable: true}\n";
+const IDLE: &str = "autoscaling: {idleTimeoutSeconds: {min: 60, max: 3600}}\n";
 const IN_QUEUE: &str = "metadata: {labels: {kueue.x-k8s.io/queue-name: team-a}}\n\
                         spec: {enableInTreeAutoscaling: false}\n";
