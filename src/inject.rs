@@ -127,7 +127,7 @@ fn place(change: &Change<'_>) -> Place {
 }
 
 /// Clusters that opted out or that another Kubernetes cluster runs.
-fn is_left_alone(cluster: &Cluster<'_>) -> bool {
+pub fn is_left_alone(cluster: &Cluster<'_>) -> bool {
     cluster.annotation(INJECT_ANNOTATION) == Some("disabled") || managed_elsewhere(cluster)
 }
 

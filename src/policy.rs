@@ -8,6 +8,7 @@ mod amount;
 mod cel;
 mod checks;
 mod compile;
+pub mod defaults;
 pub mod definition;
 mod judge;
 mod matching;

@@ -11,10 +11,13 @@
 #[path = "properties/make.rs"]
 mod make;
 
-use make::{Case, arbitrary_json, case};
+use std::sync::Arc;
+
+use make::{Case, arbitrary_json, case, giving};
 use proptest::prelude::*;
 use raywarden::admission::{Answer, Phase, PolicySet, Review, Settings, review};
 use raywarden::model::Op;
+use raywarden::policy::Policy;
 use serde_json::{Value, json};
 
 fn settings(case: &Case) -> Settings {
@@ -22,6 +25,10 @@ fn settings(case: &Case) -> Settings {
 }
 
 fn ask(case: &Case, object: &Value, phase: Phase) -> Answer {
+    ask_under(case, object, phase, &[])
+}
+
+fn ask_under(case: &Case, object: &Value, phase: Phase, policies: &[Arc<Policy>]) -> Answer {
     let request = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
@@ -39,7 +46,7 @@ fn ask(case: &Case, object: &Value, phase: Phase) -> Answer {
     let parsed = Review::from_value(request).expect("a well-formed review");
     review(
         &settings(case),
-        &PolicySet { strict: case.strict, ..PolicySet::default() },
+        &PolicySet { strict: case.strict, policies: policies.to_vec(), ..PolicySet::default() },
         phase,
         &parsed,
     )
@@ -203,6 +210,42 @@ proptest! {
         let request = Review { manifest: false, ..request };
         let answer = review(&settings, &PolicySet::default(), Phase::Offline, &request);
         prop_assert!(answer.allowed && answer.patch.is_empty());
+    }
+
+    #[test]
+    fn defaults_are_given_once_and_never_over_what_is_said(case in case(), policies in giving()) {
+        let ask = |object: &Value| ask_under(&case, object, Phase::Offline, &policies);
+        let first = ask(&case.new);
+        let object = patched(&case.new, &first);
+        let second = ask(&object);
+        prop_assert_eq!(&second.patch, &Vec::<Op>::new());
+        for key in ["enableInTreeAutoscaling", "autoscalerOptions"] {
+            let (before, after) = (&case.new["spec"][key], &object["spec"][key]);
+            match before {
+                Value::Null => {}
+                Value::Object(said) => {
+                    for (key, value) in said.iter().filter(|(_, value)| !value.is_null()) {
+                        // Missing halves of the resources, and lists, are filled up.
+                        if value.is_string() || value.is_number() {
+                            prop_assert_eq!(value, &after[key]);
+                        }
+                    }
+                }
+                said => prop_assert_eq!(said, after),
+            }
+        }
+        if !case.old.is_null() || case.user.starts_with("system:") {
+            prop_assert_eq!(object, patched(&case.new, &ask_under(
+                &case, &case.new, Phase::Offline, &[],
+            )));
+        }
+    }
+
+    #[test]
+    fn a_default_never_turns_a_write_into_a_refused_one(case in case(), policies in giving()) {
+        let plain = ask(&case, &case.new, Phase::Offline);
+        let given = ask_under(&case, &case.new, Phase::Offline, &policies);
+        prop_assert!(given.allowed || !plain.allowed, "{:?}", given.findings);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The order of one review: gate, dialect, actor, mutation, judgement, answer.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use crate::model::change::Request;
 use crate::model::{
     Actor, Change, Cluster, Draft, Finding, NodeManager, Op, Operation, Pointer, RuleId, Severity,
 };
+use crate::policy::defaults::Key;
 use crate::{bounds, inject, policy, schema};
 
 /// Judges one request.
@@ -149,6 +150,70 @@ impl<'a> Work<'a> {
     /// Everything that is ours to change.
     fn mutate(&self, change: &Change<'a>) -> Mutation {
         let mut draft = Draft::new(self.object);
+        let told = self.give_defaults(change, &mut draft);
+        let given = (!draft.ops().is_empty()).then(|| draft.value().clone());
+        let mut mutation = self.mend_given(change, draft, given.as_ref());
+        mutation.findings.extend(told);
+        mutation
+    }
+
+    /// Mends an object that was given defaults: `given`, where there are any.
+    fn mend_given(&self, change: &Change<'a>, draft: Draft<'_>, given: Option<&Value>) -> Mutation {
+        match given.and_then(|given| self.dialect.view(given)) {
+            Some(cluster) => self.mend(&change.with_new(&cluster), draft),
+            None => self.mend(change, draft),
+        }
+    }
+
+    /// What policies give to a new cluster that says nothing. Nothing is given that would have the
+    /// write refused.
+    fn give_defaults(&self, change: &Change<'a>, draft: &mut Draft<'_>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if self.phase == Phase::Validate || !self.policies.gives(change) {
+            return findings;
+        }
+        for enforced in [true, false] {
+            let mut trial = draft.clone();
+            let mut refusals = self.refusals(change, &trial);
+            for key in Key::ALL {
+                let wanted = self.seen(change, &trial, |change| {
+                    policy::defaults::wanted(self.policies, change, key, enforced)
+                });
+                let Some(wanted) = wanted else { continue };
+                let mut next = trial.clone();
+                next.apply([wanted.edit.clone()]);
+                let after = self.refusals(change, &next);
+                let worse = after.iter().find(|refusal| !refusals.contains(*refusal));
+                match worse {
+                    _ if !next.has(&wanted.edit.at) => continue,
+                    Some((source, _)) => {
+                        findings.push(wanted.held_back(source));
+                        continue;
+                    }
+                    None if enforced => findings.extend(wanted.told()),
+                    None => findings.push(wanted.would_set()),
+                }
+                (trial, refusals) = (next, after);
+            }
+            if enforced {
+                *draft = trial;
+            }
+        }
+        findings
+    }
+
+    /// Which rules would refuse the write, and where, were the object as the draft shows it.
+    fn refusals(&self, change: &Change<'a>, draft: &Draft<'_>) -> BTreeSet<(String, Pointer)> {
+        let given = draft.value().clone();
+        let mutation = self.mend_given(change, draft.clone(), Some(&given));
+        let object = mutation.value.as_ref().unwrap_or(self.object);
+        let findings = self.judge(change, object).into_iter().chain(mutation.findings);
+        let refusals = findings.filter(|finding| finding.severity == Severity::Deny);
+        refusals.map(|finding| (finding.source(), finding.at)).collect()
+    }
+
+    /// Counts, bounds and the sidecar.
+    fn mend(&self, change: &Change<'_>, mut draft: Draft<'_>) -> Mutation {
         let (edits, mut findings) = bounds::carry(change);
         draft.apply(edits);
         let (clamps, edits, told) = self.seen(change, &draft, |change| {
@@ -172,7 +237,7 @@ impl<'a> Work<'a> {
     /// Asks a rule about the cluster as the draft shows it.
     fn seen<T>(
         &self,
-        change: &Change<'a>,
+        change: &Change<'_>,
         draft: &Draft<'_>,
         rule: impl FnOnce(&Change<'_>) -> T,
     ) -> T {

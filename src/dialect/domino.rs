@@ -34,6 +34,7 @@ pub(super) fn view(object: &Value) -> Cluster<'_> {
         autoscaling: false,
         groups: vec![worker],
         submitter: None,
+        serve_service: NULL,
         traits: Traits { patchable: true, ray: false, names_pods: false, zero_is_said: true },
     }
 }

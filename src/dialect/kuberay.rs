@@ -27,6 +27,29 @@ pub const FT_NAMESPACE: &str = "ray.io/external-storage-namespace";
 /// Annotation that keeps the user's own `ray start` line.
 pub const OVERWRITE_COMMAND: &str = "ray.io/overwrite-container-cmd";
 
+/// The label that names the queue of Kueue.
+pub const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+
+/// The annotation of a workload that Kueue lets grow and shrink.
+pub const ELASTIC: &str = "kueue.x-k8s.io/elastic-job";
+
+/// The first Ray with token authentication. Source: KubeRay's validation of `authOptions`.
+pub const TOKEN_SINCE: (u32, u32) = (2, 52);
+
+/// Labels by which KubeRay hands a cluster to a batch scheduler, which starts its Pods together.
+/// Source: KubeRay's `batchscheduler` packages; the last one is what older releases read.
+const GANG_LABELS: [&str; 6] = [
+    "ray.io/gang-scheduling-enabled",
+    "volcano.sh/queue-name",
+    "yunikorn.apache.org/app-id",
+    "yunikorn.apache.org/queue",
+    "kai.scheduler/queue",
+    "ray.io/scheduler-name",
+];
+
+/// Where a RayService, and no other kind, writes a Service of its own.
+pub const SERVE_SERVICE: [&str; 2] = ["spec", "serveService"];
+
 /// Reads the spec at `at`; a cluster of its own also gives its name to Pods.
 pub(super) fn view(object: &Value, at: Pointer, own_object: bool) -> Cluster<'_> {
     let metadata = object.get("metadata").unwrap_or(NULL);
@@ -45,6 +68,7 @@ pub(super) fn view(object: &Value, at: Pointer, own_object: bool) -> Cluster<'_>
         autoscaling: spec.get("enableInTreeAutoscaling") == Some(&Value::Bool(true)),
         groups,
         submitter: None,
+        serve_service: SERVE_SERVICE.iter().try_fold(object, |it, key| it.get(key)).unwrap_or(NULL),
         traits: Traits {
             patchable: own_object,
             ray: true,
@@ -91,7 +115,12 @@ pub fn managed_elsewhere(cluster: &Cluster<'_>) -> bool {
 
 /// Whether Kueue counts its quota from the stored template.
 pub fn queue_managed(cluster: &Cluster<'_>) -> bool {
-    cluster.label("kueue.x-k8s.io/queue-name").is_some()
+    cluster.label(QUEUE).is_some()
+}
+
+/// Whether a batch scheduler starts its Pods together.
+pub fn gang_scheduled(cluster: &Cluster<'_>) -> bool {
+    GANG_LABELS.iter().any(|label| cluster.label(label).is_some())
 }
 
 /// The key of a token in its Secret.

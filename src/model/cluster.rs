@@ -175,6 +175,8 @@ pub struct Cluster<'a> {
     pub groups: Vec<Group<'a>>,
     /// The Pod beside the cluster that submits a job to it, where the object says one.
     pub submitter: Option<Template<'a>>,
+    /// The Service that a RayService writes for its replicas; null where there is none.
+    pub serve_service: &'a Value,
     /// What holds for the kind.
     pub traits: Traits,
 }

@@ -148,6 +148,20 @@ rules! {
     POLICY_SERVICE_ACCOUNTS = "policy/service-accounts",
     /// A rule of an administrator's own is kept.
     POLICY_CEL = "policy/cel",
+    /// A template that a Pod Security Standard forbids.
+    POLICY_POD_SECURITY = "policy/pod-security",
+    /// A sidecar that asks for more than a policy allows.
+    POLICY_SIDECAR = "policy/sidecar",
+    /// A cluster without the authentication that a policy asks for.
+    POLICY_AUTH = "policy/auth",
+    /// A way in from outside that a policy forbids.
+    POLICY_EXPOSURE = "policy/exposure",
+    /// A cluster without the queue that a policy asks for.
+    POLICY_QUEUE = "policy/queue",
+    /// A cluster that leaves its queue.
+    POLICY_QUEUE_IMMUTABLE = "policy/queue-immutable",
+    /// Autoscaling as a policy does not allow it, or the lack of it.
+    POLICY_AUTOSCALING = "policy/autoscaling",
     /// A field that the schema does not have.
     UNKNOWN_FIELD = "schema/unknown-field",
     /// A value of a wrong type.

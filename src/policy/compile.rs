@@ -4,14 +4,19 @@
 //! flaws, each with its place. Sections are read one by one, so that one bad section hides no other.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::cel;
+use super::defaults::Defaults;
 use super::matching::{Globs, Matcher};
-use super::sections::{Check, bounds, ceilings, gpus, images, labels, resources, service_accounts};
+use super::sections::{
+    Check, auth, autoscaling, bounds, ceilings, exposure, gpus, images, labels, pod_security,
+    queue, resources, service_accounts, sidecar,
+};
 use super::spec::{Enforcement, ExceptionSpec, MatchSpec, PolicySpec};
 use crate::dialect;
 use crate::model::Pointer;
@@ -27,6 +32,8 @@ pub struct Policy {
     pub(super) matcher: Matcher,
     pub(super) rules: Vec<Rule>,
     pub(super) exceptions: Vec<Exception>,
+    /// What new clusters get that say nothing.
+    pub(super) defaults: Option<Defaults>,
 }
 
 /// One rule of a policy.
@@ -168,10 +175,28 @@ impl Reader<'_> {
         if let Some(section) = self.section("serviceAccounts") {
             service_accounts::compile(&section, self, &mut rule);
         }
+        if let Some(section) = self.section("podSecurity") {
+            pod_security::compile(&section, &mut rule);
+        }
+        if let Some(section) = self.section("sidecar") {
+            sidecar::compile(section, self, &mut rule);
+        }
+        if let Some(section) = self.section("auth") {
+            auth::compile(&section, self, &mut rule);
+        }
+        if let Some(section) = self.section("exposure") {
+            exposure::compile(section, self, &mut rule);
+        }
+        if let Some(section) = self.section("queue") {
+            queue::compile(&section, self, &mut rule);
+        }
+        let autoscaling = self.section("autoscaling");
+        let defaults =
+            autoscaling.and_then(|section| autoscaling::compile(section, usual, self, &mut rule));
         if let Some(specs) = self.section("rules") {
             cel::compile(specs, name, self, &mut rule);
         }
-        if rules.is_empty() && self.flaws.is_empty() {
+        if rules.is_empty() && defaults.is_none() && self.flaws.is_empty() {
             self.flaw(
                 at(),
                 "a policy without a section or rule asks for nothing; write one of them",
@@ -182,6 +207,7 @@ impl Reader<'_> {
             name: name.into(),
             matcher: self.matcher(),
             rules,
+            defaults,
             exceptions: exceptions
                 .into_iter()
                 .enumerate()
@@ -245,6 +271,15 @@ impl Reader<'_> {
             names: Globs::of(&spec.names),
             rules: spec.rules,
         })
+    }
+}
+
+/// Entries of the list at `place` that stand there already.
+pub(super) fn twice<T: PartialEq + Debug>(entries: &[T], place: &Pointer, reader: &mut Reader<'_>) {
+    for (index, entry) in entries.iter().enumerate() {
+        if entries.iter().take(index).any(|earlier| earlier == entry) {
+            reader.flaw(place.at(index), format!("{entry:?} stands there twice; take one out"));
+        }
     }
 }
 

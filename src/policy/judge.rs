@@ -12,7 +12,7 @@ use super::compile::{Exception, Policy, Rule};
 use super::sections::{Breach, Scene};
 use super::spec::Enforcement;
 use super::{Key, PolicySet, key};
-use crate::model::{Change, Cluster, Finding, Severity};
+use crate::model::{Change, Cluster, Finding, RuleId, Severity};
 
 /// Asks every policy that is about the object. `metadata_only`: nothing but labels and annotations
 /// changed, so that only the rules that read those are asked.
@@ -104,20 +104,31 @@ fn excepted(
     change: &Change<'_>,
     finding: Finding,
 ) -> Finding {
-    let request = &change.request;
-    let covers = |exception: &&Exception| {
-        now < exception.until
-            && exception.namespaces.allows(request.namespace)
-            && exception.names.allows(change.new.name)
-            && (exception.rules.is_empty()
-                || exception.rules.iter().any(|named| {
-                    named == finding.rule.as_str() || Some(named.as_str()) == rule.check.name()
-                }))
-    };
-    let Some(exception) = policy.exceptions.iter().find(covers) else {
+    let exception = exception(policy, now, change, finding.rule, rule.check.name());
+    let Some(exception) = exception else {
         return finding;
     };
     let Exception { owner, reason, expires, .. } = exception;
     let fix = format!("excepted until {expires} ({owner}: {reason})");
     Finding { severity: Severity::Audit, fix, ..finding }
+}
+
+/// The exception that lets this object break `rule`, which its author may have given a name, now.
+pub(super) fn exception<'p>(
+    policy: &'p Policy,
+    now: i64,
+    change: &Change<'_>,
+    rule: RuleId,
+    name: Option<&str>,
+) -> Option<&'p Exception> {
+    policy.exceptions.iter().find(|exception| {
+        now < exception.until
+            && exception.namespaces.allows(change.request.namespace)
+            && exception.names.allows(change.new.name)
+            && (exception.rules.is_empty()
+                || exception
+                    .rules
+                    .iter()
+                    .any(|each| each == rule.as_str() || Some(each.as_str()) == name))
+    })
 }

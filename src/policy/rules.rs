@@ -6,6 +6,7 @@
 
 mod autoscaler;
 mod bounds;
+mod hardening;
 mod inject;
 mod kuberay;
 mod names;
@@ -111,13 +112,14 @@ impl Base {
 
 /// Every rule, in the order of [`RuleId::ALL`].
 pub fn catalogue() -> impl Iterator<Item = &'static Rule> {
-    let families: [&[Rule]; 7] = [
+    let families: [&[Rule]; 8] = [
         bounds::RULES,
         names::RULES,
         inject::RULES,
         autoscaler::RULES,
         kuberay::RULES,
         policies::RULES,
+        hardening::RULES,
         schema::RULES,
     ];
     families.into_iter().flatten()

@@ -3,13 +3,19 @@
 //! Input: a [`Scene`], made once per review and shared by all policies. Output: [`Breach`]es, without
 //! weight and policy: [`super::judge`] adds them. A rule that is kept allocates nothing.
 
+pub(super) mod auth;
+pub(super) mod autoscaling;
 pub(super) mod bounds;
 pub(super) mod ceilings;
+pub(super) mod exposure;
 pub(super) mod gpus;
 pub(super) mod images;
 pub(super) mod labels;
+pub(super) mod pod_security;
+pub(super) mod queue;
 pub(super) mod resources;
 pub(super) mod service_accounts;
+pub(super) mod sidecar;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -39,6 +45,18 @@ pub(super) enum Check {
     Labels(labels::Rule),
     /// Service accounts that Pods may run as.
     ServiceAccounts(service_accounts::Rule),
+    /// A Pod Security Standard.
+    PodSecurity(pod_security::Rule),
+    /// The autoscaler's own container.
+    Sidecar(sidecar::Rule),
+    /// Ray's own authentication.
+    Auth(auth::Rule),
+    /// Ways in from outside.
+    Exposure(exposure::Rule),
+    /// The Kueue queue.
+    Queue(queue::Rule),
+    /// Whether and how clusters scale.
+    Autoscaling(autoscaling::Rule),
     /// A condition in CEL.
     Cel(cel::Rule),
 }
@@ -226,6 +244,12 @@ impl Check {
             Self::Images(rule) => rule.breaches(scene),
             Self::Labels(rule) => rule.breaches(scene),
             Self::ServiceAccounts(rule) => rule.breaches(scene),
+            Self::PodSecurity(rule) => rule.breaches(scene),
+            Self::Sidecar(rule) => rule.breaches(scene),
+            Self::Auth(rule) => rule.breaches(scene),
+            Self::Exposure(rule) => rule.breaches(scene),
+            Self::Queue(rule) => rule.breaches(scene),
+            Self::Autoscaling(rule) => rule.breaches(scene),
             Self::Cel(rule) => rule.breaches(scene),
         }
     }
@@ -238,7 +262,7 @@ impl Check {
     /// Whether a change of labels and annotations alone can break it.
     pub(super) const fn reads_metadata(&self) -> bool {
         match self {
-            Self::Labels(_) => true,
+            Self::Labels(_) | Self::Queue(_) => true,
             Self::Cel(rule) => rule.reads_metadata,
             _ => false,
         }

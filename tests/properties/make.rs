@@ -1,9 +1,12 @@
 //! Clusters, writes and writers for the property tests.
 
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use raywarden::model::NodeManager;
+use raywarden::policy::Policy;
 use serde_json::{Map, Value, json};
 
 /// One write.
@@ -61,6 +64,31 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
             }
         },
     )
+}
+
+/// Policies that give something to new clusters.
+pub(crate) fn giving() -> impl Strategy<Value = Vec<Arc<Policy>>> {
+    let defaults = (
+        of(Just("OptOut")),
+        of(prop::sample::select(vec!["v1", "v2"])),
+        of(prop::sample::select(vec!["Default", "Aggressive", "Conservative"])),
+        of(0_i64..900),
+    );
+    let enforcement = prop::sample::select(vec!["audit", "warn", "deny"]);
+    let one = (defaults, enforcement).prop_map(|((enable, version, mode, idle), enforcement)| {
+        json!({"enforcement": enforcement, "autoscaling": {"defaults": {
+            "enable": enable, "version": version, "upscalingMode": mode,
+            "idleTimeoutSeconds": idle,
+        }}})
+    });
+    vec(one, 1..3).prop_map(|specs| {
+        let named = specs
+            .iter()
+            .enumerate()
+            .map(|(index, spec)| json!({"metadata": {"name": format!("p{index}")}, "spec": spec}));
+        // One that gives nothing is refused and left out.
+        named.filter_map(|policy| Policy::compile(&policy).ok()).map(Arc::new).collect()
+    })
 }
 
 /// A stored object as an earlier day left it: the sidecar of other defaults.

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{Section, Subject};
-use crate::dialect::kuberay::{V2_VARIABLE, asks_for_v2, version_value};
+use crate::dialect::kuberay::{TOKEN_SINCE, V2_VARIABLE, asks_for_v2, version_value};
 use crate::inject::sidecar::{MARK, START_COMMAND};
 use crate::model::finding::quoted;
 use crate::model::names::{is_label_key, is_label_value};
@@ -240,11 +240,11 @@ fn auth(cluster: &Cluster<'_>) -> Vec<Finding> {
     let older = |than: (u32, u32)| version.is_none_or(|version| version < than);
     let written = text(cluster.spec, "rayVersion").unwrap_or("nothing");
     let mut findings = Vec::new();
-    if token && older((2, 52)) {
+    if token && older(TOKEN_SINCE) {
         let found = format!("token with rayVersion {written}: needs Ray 2.52");
         findings.push(deny("mode", found, "set rayVersion to 2.52.0 or newer"));
     }
-    if kubernetes && token && !older((2, 52)) && older((2, 55)) {
+    if kubernetes && token && !older(TOKEN_SINCE) && older((2, 55)) {
         let found = format!("true with rayVersion {written}: needs Ray 2.55");
         findings.push(deny("enableK8sTokenAuth", found, "set rayVersion to 2.55.0 or newer"));
     }

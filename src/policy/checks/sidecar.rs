@@ -2,7 +2,7 @@
 
 use super::Subject;
 use crate::dialect::kuberay::{
-    ORIGINATED_FROM, V2_VARIABLE, parent, queue_managed, switches_to_v2,
+    ELASTIC, ORIGINATED_FROM, V2_VARIABLE, parent, queue_managed, switches_to_v2,
 };
 use crate::inject::{INJECT_ANNOTATION, has_foreign_sidecar, sidecar::is_marked};
 use crate::model::names::SIDECAR;
@@ -96,7 +96,6 @@ fn opt_out(cluster: &Cluster<'_>) -> Option<Finding> {
 }
 
 fn not_elastic(cluster: &Cluster<'_>) -> Option<Finding> {
-    const ELASTIC: &str = "kueue.x-k8s.io/elastic-job";
     let elastic = cluster.annotation(ELASTIC) == Some("true");
     (cluster.autoscaling && !elastic).then(|| {
         Finding::warn(

@@ -175,7 +175,8 @@ pub struct SidecarSpec {
     pub cpu: Option<Amount>,
     /// The most memory that `autoscalerOptions.resources` may ask for.
     pub memory: Option<Amount>,
-    /// `autoscalerOptions.securityContext` keeps this Pod Security Standard, where it is said.
+    /// `autoscalerOptions.securityContext`, or what the container gets without it, keeps this Pod
+    /// Security Standard.
     pub pod_security: Option<PodSecurityLevel>,
 }
 
@@ -206,11 +207,11 @@ pub struct ExposureSpec {
 pub enum Exposure {
     /// `headGroupSpec.enableIngress`.
     Ingress,
-    /// A head Service of type `LoadBalancer`.
+    /// A Service of type `LoadBalancer`, for the head or for Ray Serve.
     LoadBalancer,
-    /// A head Service of type `NodePort`.
+    /// A Service of type `NodePort`, for the head or for Ray Serve.
     NodePort,
-    /// External addresses on the head Service.
+    /// External addresses on the Service of the head or of Ray Serve.
     ExternalIps,
     /// A container port that is opened on the node.
     HostPort,
