@@ -84,12 +84,21 @@ impl Records {
         };
         let object = request.object.as_ref().unwrap_or(&Value::Null);
         let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+        let mut lines = audit::lines(&request, &answer);
+        // All of them stay till the report is written: no room is kept for what never comes.
+        lines.shrink_to_fit();
+        for line in &mut lines {
+            line.field.shrink_to_fit();
+            line.message.shrink_to_fit();
+        }
+        let mut policies = audit::about(&rules.policies, &request);
+        policies.shrink_to_fit();
         self.objects.push(Record {
             api_version: text("apiVersion"),
             kind: text("kind"),
             place: place(&mut answer.spoken()),
-            lines: audit::lines(&request, &answer),
-            policies: audit::about(&rules.policies, &request),
+            lines,
+            policies,
             namespace: request.namespace,
             name: request.name.unwrap_or_default(),
             ..Record::default()
