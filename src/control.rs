@@ -17,6 +17,7 @@ mod leader;
 mod leases;
 mod metrics;
 pub mod notes;
+pub mod policies;
 mod reconcile;
 mod register;
 mod reports;
@@ -50,6 +51,7 @@ use self::index::Index;
 use self::leader::Leader;
 use self::leases::Leases;
 use self::metrics::Metrics;
+use self::policies::Policies;
 use self::reconcile::{Context, Trouble};
 use self::reports::Reports;
 use self::rights::Rights;
@@ -82,8 +84,10 @@ pub struct Options {
     pub lease_duration: Duration,
     /// Clusters that are looked after at one time.
     pub concurrency: u16,
-    /// What the requesters of scale leases are judged by, besides the settings.
+    /// What holds without any policy of an administrator.
     pub policies: PolicySet,
+    /// The administrators' policies are watched.
+    pub watches_policies: bool,
     /// How reports are kept; `None`: none are.
     pub reports: Option<ReportOptions>,
     /// The certificate to issue and register; `None`: somebody else does.
@@ -98,6 +102,7 @@ pub struct Controller {
     watches: Watches,
     metrics: Arc<Metrics>,
     auto: Auto,
+    policies: Option<Policies>,
     leader: Leader,
     lease: JoinHandle<()>,
     stop: CancellationToken,
@@ -115,12 +120,20 @@ impl Controller {
         let watches = Watches::default();
         let metrics = Arc::new(Metrics::new());
         let auto = Auto::new(&options.terms.settings);
-        Self { client, options, rights, watches, metrics, auto, leader, lease, stop }
+        let policies = options
+            .watches_policies
+            .then(|| Policies::watch(client.clone(), options.policies.clone(), stop.clone()));
+        Self { client, options, rights, watches, metrics, auto, policies, leader, lease, stop }
     }
 
     /// Who makes nodes where nothing says so for a namespace; `None`: not known yet.
     pub fn node_manager(&self) -> Receiver<Option<NodeManager>> {
         self.auto.manager()
+    }
+
+    /// The administrators' policies, where they are watched.
+    pub fn policies(&self) -> Option<Receiver<PolicySet>> {
+        self.policies.as_ref().map(Policies::set)
     }
 
     /// Who keeps the certificate, where the options ask for one.
@@ -166,6 +179,12 @@ impl Controller {
         self.lease.await.context("the election failed")
     }
 
+    /// The set that is in force, now and later.
+    fn policies_in_force(&self) -> Receiver<PolicySet> {
+        let fixed = || tokio::sync::watch::channel(self.options.policies.clone()).1;
+        self.policies().unwrap_or_else(fixed)
+    }
+
     fn evidence(&self) -> Evidence {
         let accounts = self.options.terms.settings.accounts.kuberay.clone();
         Evidence::new(self.client.clone(), accounts)
@@ -202,6 +221,15 @@ impl Controller {
             };
             tokio::spawn(reports.run(ends.clone()));
         }
+        if let Some(policies) = self.policies.clone() {
+            let (client, leader, ends) = (client.clone(), leader.clone(), ends.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = policies.report(client, leader) => {}
+                    () = ends.cancelled() => {}
+                }
+            });
+        }
         let domino = Domino {
             client: client.clone(),
             leader: leader.clone(),
@@ -218,7 +246,7 @@ impl Controller {
             events: Arc::clone(&events),
             metrics: Arc::clone(metrics),
             settings: options.terms.settings.clone(),
-            policies: options.policies.clone(),
+            policies: self.policies_in_force(),
         };
         tokio::spawn(leases.run(seen, ends.clone()));
         let accounts_of_users =

@@ -17,7 +17,7 @@ use crate::http::ops::Finding;
 use crate::registration;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
-pub const NEEDED: [(&str, &str, &[&str]); 20] = [
+pub const NEEDED: [(&str, &str, &[&str]); 23] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("ray.io", "rayclusters/status", &["patch"]),
     ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "watch", "patch"]),
@@ -36,6 +36,9 @@ pub const NEEDED: [(&str, &str, &[&str]); 20] = [
     ("raywarden.io", "rayclusterreports", &["get", "create", "patch"]),
     ("raywarden.io", "scaleleases", &["get", "list", "watch"]),
     ("raywarden.io", "scaleleases/status", &["patch"]),
+    ("raywarden.io", "rayclusterpolicies", &["list", "watch"]),
+    ("raywarden.io", "rayclusterpolicies/status", &["patch"]),
+    ("", "namespaces", &["list", "watch"]),
     ("events.k8s.io", "events", &["create", "patch"]),
     ("coordination.k8s.io", "leases", &["get", "list"]),
     ("apps", "deployments", &["list"]),

@@ -128,6 +128,8 @@ rules! {
     POLICY_SERVICE_ACCOUNTS = "policy/service-accounts",
     /// A rule of an administrator's own is kept.
     POLICY_CEL = "policy/cel",
+    /// A policy says what can be asked.
+    POLICY_FLAW = "policy/flaw",
     /// A field that the schema does not have.
     UNKNOWN_FIELD = "schema/unknown-field",
     /// A value of a wrong type.

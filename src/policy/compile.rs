@@ -75,6 +75,16 @@ impl Policy {
         &self.name
     }
 
+    /// Whether it is about namespaces with certain labels.
+    pub fn selects_namespaces(&self) -> bool {
+        self.matcher.selects_namespaces()
+    }
+
+    /// The first moment after `since` at which an exception ends, in Unix seconds.
+    pub fn next_end(&self, since: i64) -> Option<i64> {
+        self.exceptions.iter().map(|exception| exception.until).filter(|end| *end > since).min()
+    }
+
     /// Compiles a `RayClusterPolicy`.
     pub fn compile(object: &Value) -> Result<Self, Vec<Flaw>> {
         let flaw = |at, message: &str| vec![Flaw { at, message: message.to_owned() }];

@@ -67,6 +67,11 @@ impl Matcher {
         }
     }
 
+    /// Whether namespaces are chosen by their labels.
+    pub(super) const fn selects_namespaces(&self) -> bool {
+        self.namespace_selector.is_some()
+    }
+
     /// Whether the policy is about this object. `labels` are the namespace's, where they are known.
     pub(super) fn fits(
         &self,

@@ -57,6 +57,8 @@ pub enum Base {
     RayJob,
     /// Domino's RayCluster.
     Domino,
+    /// A policy of an administrator.
+    Policy,
     /// A write of the `scale` subresource of Domino's RayCluster, as an AdmissionReview.
     Scale,
 }
@@ -105,6 +107,7 @@ impl Base {
             Self::RayJob => RAY_JOB,
             Self::Domino => DOMINO,
             Self::Scale => SCALE,
+            Self::Policy => POLICY,
         }
     }
 }
@@ -204,6 +207,17 @@ metadata:
 spec:
   autoscaling: {minReplicas: 1, maxReplicas: 5}
   worker: {replicas: 2}
+";
+
+const POLICY: &str = r"apiVersion: raywarden.io/v1alpha1
+kind: RayClusterPolicy
+metadata:
+  name: cost-center
+spec:
+  enforcement: warn
+  labels:
+    required:
+    - key: cost-center
 ";
 
 const SCALE: &str = r"apiVersion: admission.k8s.io/v1
