@@ -16,6 +16,7 @@ pub mod wire;
 pub mod wording;
 
 mod judge;
+mod policies;
 mod requester;
 
 use std::collections::BTreeMap;

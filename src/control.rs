@@ -19,6 +19,7 @@ mod leases;
 mod metrics;
 pub mod notes;
 pub mod pages;
+pub mod policies;
 mod reconcile;
 mod register;
 mod reports;
@@ -54,6 +55,7 @@ use self::index::Index;
 use self::leader::Leader;
 use self::leases::Leases;
 use self::metrics::Metrics;
+use self::policies::Policies;
 use self::reconcile::{Context, Trouble};
 use self::reports::Reports;
 use self::rights::Rights;
@@ -86,8 +88,10 @@ pub struct Options {
     pub lease_duration: Duration,
     /// Clusters that are looked after at one time.
     pub concurrency: u16,
-    /// What audits and the requesters of scale leases are judged by, besides the settings.
+    /// What holds without any policy of an administrator.
     pub policies: PolicySet,
+    /// The administrators' policies are watched.
+    pub watches_policies: bool,
     /// How reports are kept; `None`: none are.
     pub reports: Option<ReportOptions>,
     /// Between two audits of everything that is stored.
@@ -104,6 +108,7 @@ pub struct Controller {
     watches: Watches,
     metrics: Arc<Metrics>,
     auto: Auto,
+    policies: Option<Policies>,
     leader: Leader,
     lease: JoinHandle<()>,
     stop: CancellationToken,
@@ -121,12 +126,20 @@ impl Controller {
         let watches = Watches::default();
         let metrics = Arc::new(Metrics::new());
         let auto = Auto::new(&options.terms.settings);
-        Self { client, options, rights, watches, metrics, auto, leader, lease, stop }
+        let policies = options
+            .watches_policies
+            .then(|| Policies::watch(client.clone(), options.policies.clone(), stop.clone()));
+        Self { client, options, rights, watches, metrics, auto, policies, leader, lease, stop }
     }
 
     /// Who makes nodes where nothing says so for a namespace; `None`: not known yet.
     pub fn node_manager(&self) -> Receiver<Option<NodeManager>> {
         self.auto.manager()
+    }
+
+    /// The administrators' policies, where they are watched.
+    pub fn policies(&self) -> Option<Receiver<PolicySet>> {
+        self.policies.as_ref().map(Policies::set)
     }
 
     /// Who keeps the certificate, where the options ask for one.
@@ -170,6 +183,12 @@ impl Controller {
             self.show(None);
         }
         self.lease.await.context("the election failed")
+    }
+
+    /// The set that is in force, now and later.
+    fn policies_in_force(&self) -> Receiver<PolicySet> {
+        let fixed = || tokio::sync::watch::channel(self.options.policies.clone()).1;
+        self.policies().unwrap_or_else(fixed)
     }
 
     fn evidence(&self) -> Evidence {
@@ -219,11 +238,20 @@ impl Controller {
             metrics: Arc::clone(metrics),
             settings: options.terms.settings.clone(),
             manager: self.auto.manager(),
-            policies: options.policies.clone(),
+            policies: self.policies_in_force(),
             interval: options.audit_interval,
             reports: options.reports.is_some(),
         };
         tokio::spawn(audit.run(ends.clone()));
+        if let Some(policies) = self.policies.clone() {
+            let (client, leader, ends) = (client.clone(), leader.clone(), ends.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = policies.report(client, leader) => {}
+                    () = ends.cancelled() => {}
+                }
+            });
+        }
         let domino = Domino {
             client: client.clone(),
             leader: leader.clone(),
@@ -240,7 +268,7 @@ impl Controller {
             events: Arc::clone(&events),
             metrics: Arc::clone(metrics),
             settings: options.terms.settings.clone(),
-            policies: options.policies.clone(),
+            policies: self.policies_in_force(),
         };
         tokio::spawn(leases.run(seen, ends.clone()));
         let accounts_of_users =

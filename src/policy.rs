@@ -55,7 +55,7 @@ impl PolicySet {
 
     /// Whether a policy selects namespaces by labels, which the snapshot then has to hold.
     pub fn reads_namespaces(&self) -> bool {
-        self.policies.iter().any(|policy| policy.matcher.reads_namespaces())
+        self.policies.iter().any(|policy| policy.reads_namespaces())
     }
 
     /// Whether a policy has a ceiling for namespaces, so that [`Self::usage`] has to be kept.

@@ -3,7 +3,8 @@
 //! Pure: where the webhook is and who is a machine come in, JSON goes out. Every request that the
 //! rules select and that touches no object under deletion matches exactly one mutating entry (of
 //! the kinds that are mutated) and exactly one validating entry: `people` and `machines` carry one
-//! condition and its negation. A new `ScaleLease` is mutated alone: its requester is recorded.
+//! condition and its negation. A new `ScaleLease` is mutated alone: its requester is recorded. A
+//! `RayClusterPolicy` goes to one validating entry of its own, whoever writes it.
 //!
 //! Failure policies: mutation and the entry of machines never block, because Ray's v1 autoscaler
 //! dies on its sixth refused patch and an operator that is refused stops; people are let through
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use crate::admission::settings::Accounts;
 use crate::dialect::{self, Dialect};
 use crate::plan::lease::definition::{PLURAL, VERSION};
+use crate::policy;
 
 /// The name of both configurations.
 pub const NAME: &str = "raywarden";
@@ -73,6 +75,13 @@ impl Registration {
         let entries = [
             entry("people.validate.raywarden.io", people, conditions::people(&self.accounts)),
             entry("machines.validate.raywarden.io", "Ignore", conditions::machines(&self.accounts)),
+            self.entry(
+                "policies.validate.raywarden.io",
+                "/validate",
+                "Ignore",
+                &[policies()],
+                &[conditions::not_being_deleted()],
+            ),
         ];
         self.configuration("ValidatingWebhookConfiguration", &entries)
     }
@@ -151,6 +160,18 @@ fn leases() -> Value {
         "operations": ["CREATE"],
         "resources": [PLURAL],
         "scope": "Namespaced",
+    })
+}
+
+/// Our own policies: one that could not be in force is refused. One that gets in while nobody answers
+/// is left out by whoever reads it, and its status says so.
+fn policies() -> Value {
+    json!({
+        "apiGroups": [dialect::OURS],
+        "apiVersions": [policy::definition::VERSION],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": [policy::definition::PLURAL],
+        "scope": "Cluster",
     })
 }
 

@@ -134,7 +134,9 @@ fn each_failing_example_is_caught_by_its_rule_alone_and_each_passing_one_by_none
 fn every_refusal_says_what_is_there_what_is_allowed_and_what_to_do() {
     for rule in catalogue() {
         let example = &rule.fails;
-        if example.before.is_some() || example.base == Base::Scale {
+        // What is wrong with a policy is one sentence of whoever reads it.
+        let sent = matches!(example.base, Base::Scale | Base::Policy);
+        if example.before.is_some() || sent {
             continue;
         }
         let mut command = raywarden();

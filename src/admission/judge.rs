@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::Value;
 
 use super::{
-    Answer, Mode, Parent, Phase, PolicySet, Review, Settings, Why, actor, gate, requester,
+    Answer, Mode, Parent, Phase, PolicySet, Review, Settings, Why, actor, gate, policies as own,
+    requester,
 };
 use crate::bounds::Clamp;
 use crate::dialect::{self, Dialect, kuberay};
@@ -25,6 +26,9 @@ pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &
             answer.patch = requester::record(settings, review, lease);
         }
         return answer;
+    }
+    if own::is_policy(review) {
+        return own::judge(settings, phase, review, pass(review, Why::Unchanged));
     }
     let metadata_only = match gate::passes(review) {
         Some(Why::MetadataOnly) if !policies.policies.is_empty() => true,

@@ -126,6 +126,10 @@ pub(super) struct ControllerFlags {
     #[arg(long, env = "RAYWARDEN_REPORTS", value_enum, default_value_t = ReportsChoice::All, value_name = "WHICH")]
     reports: ReportsChoice,
 
+    /// Where the administrators' policies come from. Without it they are watched wherever a controller runs
+    #[arg(long, env = "RAYWARDEN_POLICIES", value_enum, value_name = "SOURCE")]
+    policies: Option<PolicySource>,
+
     /// For this long the Pods of a group that left the spec stay
     #[arg(long, env = "RAYWARDEN_ORPHAN_GRACE", value_parser = parse_duration, default_value = "1m", value_name = "TIME")]
     orphan_grace: Duration,
@@ -140,7 +144,21 @@ enum ReportsChoice {
     None,
 }
 
+/// Where the administrators' policies come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PolicySource {
+    /// RayClusterPolicy objects of the cluster, watched
+    Watch,
+    /// There are none
+    None,
+}
+
 impl ControllerFlags {
+    /// Whether policies are watched, where nothing says so `usually`.
+    pub(super) fn watches_policies(&self, usually: bool) -> bool {
+        self.policies.map_or(usually, |source| source == PolicySource::Watch)
+    }
+
     /// A client as the flags ask for, or as the Pod's own account.
     pub(super) async fn client(&self) -> anyhow::Result<Client> {
         context::client(self.context.as_deref(), self.kubeconfig.as_deref()).await
@@ -179,6 +197,7 @@ impl ControllerFlags {
             lease_duration: self.lease_duration,
             concurrency: self.concurrency,
             policies: settings.policies(),
+            watches_policies: self.watches_policies(true),
             reports: reports.then(|| ReportOptions {
                 joined_within: self.joined_within,
                 acts_within: self.autoscaler_acts_within,

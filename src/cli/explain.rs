@@ -133,6 +133,7 @@ const fn base(base: Base) -> &'static str {
         Base::RayCluster => "a sound, autoscaled RayCluster",
         Base::RayJob => "a sound RayJob",
         Base::Domino => "a sound RayCluster of Domino's",
+        Base::Policy => "a RayClusterPolicy",
         Base::Scale => "a request to the scale subresource of Domino's RayCluster",
     }
 }

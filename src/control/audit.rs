@@ -64,7 +64,7 @@ pub(super) struct Audit {
     pub(super) settings: Settings,
     /// Who makes nodes where no flag says so.
     pub(super) manager: Receiver<Option<NodeManager>>,
-    pub(super) policies: PolicySet,
+    pub(super) policies: Receiver<PolicySet>,
     /// Between two audits of everything.
     pub(super) interval: Duration,
     /// Reports are written.
@@ -97,7 +97,8 @@ impl Audit {
             while let Ok(key) = self.news.try_recv() {
                 changed.entry(key).or_insert(now + SETTLE);
             }
-            if self.manager.has_changed().unwrap_or(false) {
+            let swapped = self.policies.has_changed().unwrap_or(false);
+            if swapped || self.manager.has_changed().unwrap_or(false) {
                 due = due.min(now);
             }
             if !self.leader.leads() || !self.index.is_complete() {
@@ -128,6 +129,7 @@ impl Audit {
 
     fn settings(&mut self) -> Settings {
         let manager = *self.manager.borrow_and_update();
+        self.policies.mark_unchanged();
         let node_manager = self.settings.node_manager.or(manager);
         Settings { node_manager, ..self.settings.clone() }
     }
@@ -233,7 +235,7 @@ impl Audit {
     fn judge(&self, settings: &Settings, object: Value) -> Option<Judged> {
         let whose = Whose::of(&object);
         let request = question(&whose.namespace, object, false);
-        let answer = answer(settings, &self.policies, &request)?;
+        let answer = answer(settings, &self.policies.borrow(), &request)?;
         Some(Judged { whose, found: Found::of(lines(&request, &answer)) })
     }
 }

@@ -24,6 +24,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
 
+use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -91,7 +92,7 @@ pub(super) struct Leases {
     pub(super) events: Arc<Recorder>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) settings: Settings,
-    pub(super) policies: PolicySet,
+    pub(super) policies: Receiver<PolicySet>,
 }
 
 /// One term's work.

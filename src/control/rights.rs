@@ -17,7 +17,7 @@ use crate::http::ops::Finding;
 use crate::registration;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
-pub const NEEDED: [(&str, &str, &[&str]); 25] = [
+pub const NEEDED: [(&str, &str, &[&str]); 28] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("ray.io", "rayclusters/status", &["patch"]),
     ("ray.io", "rayjobs", &["list"]),
@@ -41,6 +41,9 @@ pub const NEEDED: [(&str, &str, &[&str]); 25] = [
     ("openreports.io", "reports", &["get", "list", "create", "patch"]),
     ("raywarden.io", "scaleleases", &["get", "list", "watch"]),
     ("raywarden.io", "scaleleases/status", &["patch"]),
+    ("raywarden.io", "rayclusterpolicies", &["list", "watch"]),
+    ("raywarden.io", "rayclusterpolicies/status", &["patch"]),
+    ("", "namespaces", &["list", "watch"]),
     ("events.k8s.io", "events", &["create", "patch"]),
     ("coordination.k8s.io", "leases", &["get", "list"]),
     ("apps", "deployments", &["list"]),

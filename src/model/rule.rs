@@ -162,6 +162,8 @@ rules! {
     POLICY_QUEUE_IMMUTABLE = "policy/queue-immutable",
     /// Autoscaling as a policy does not allow it, or the lack of it.
     POLICY_AUTOSCALING = "policy/autoscaling",
+    /// A policy says what can be asked.
+    POLICY_FLAW = "policy/flaw",
     /// A field that the schema does not have.
     UNKNOWN_FIELD = "schema/unknown-field",
     /// A value of a wrong type.

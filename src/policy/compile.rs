@@ -83,9 +83,19 @@ impl Policy {
         &self.name
     }
 
+    /// Whether it is about namespaces with certain labels.
+    pub fn reads_namespaces(&self) -> bool {
+        self.matcher.reads_namespaces()
+    }
+
     /// Whether it has a ceiling for namespaces.
     pub(super) fn needs_usage(&self) -> bool {
         self.rules.iter().any(|rule| rule.check.reads_usage())
+    }
+
+    /// The first moment after `since` at which an exception ends, in Unix seconds.
+    pub fn next_end(&self, since: i64) -> Option<i64> {
+        self.exceptions.iter().map(|exception| exception.until).filter(|end| *end > since).min()
     }
 
     /// Compiles a `RayClusterPolicy`.

@@ -58,6 +58,8 @@ pub enum Base {
     RayJob,
     /// Domino's RayCluster.
     Domino,
+    /// A policy of an administrator.
+    Policy,
     /// A write of the `scale` subresource of Domino's RayCluster, as an AdmissionReview.
     Scale,
 }
@@ -106,6 +108,7 @@ impl Base {
             Self::RayJob => RAY_JOB,
             Self::Domino => DOMINO,
             Self::Scale => SCALE,
+            Self::Policy => POLICY,
         }
     }
 }
@@ -206,6 +209,17 @@ metadata:
 spec:
   autoscaling: {minReplicas: 1, maxReplicas: 5}
   worker: {replicas: 2}
+";
+
+const POLICY: &str = r"apiVersion: raywarden.io/v1alpha1
+kind: RayClusterPolicy
+metadata:
+  name: cost-center
+spec:
+  enforcement: warn
+  labels:
+    required:
+    - key: cost-center
 ";
 
 const SCALE: &str = r"apiVersion: admission.k8s.io/v1

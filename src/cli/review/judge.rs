@@ -8,6 +8,7 @@ use super::stored::Stored;
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
 use crate::model::template::NULL;
 use crate::model::{Finding, Operation, Pointer, RuleId, Token};
+use crate::policy::KIND;
 
 /// What every object is judged by.
 pub(super) struct Judge<'a> {
@@ -39,13 +40,17 @@ impl Judge<'_> {
     /// Judges a manifest.
     pub(super) fn manifest<'a>(&self, object: Object<'a>) -> Result<Judged<'a>, Problem> {
         let old = self.stored.get(&object.value).cloned();
-        if self.operation == Operation::Update && old.is_none() {
+        let is_policy = object.value.get("kind").and_then(Value::as_str) == Some(KIND);
+        // A policy is judged as a whole, so that no stored one is needed; and it has no namespace.
+        let operation = if is_policy { Operation::Create } else { self.operation };
+        let namespace = if is_policy { "" } else { self.namespace };
+        if operation == Operation::Update && old.is_none() {
             let subject = name_of(&object.value);
             let message = format!("no stored object for {subject} in --old");
             return Err(Problem::error(object.page.file, message).at_line(object.line));
         }
         let Object { value, page, base, line } = object;
-        let request = Review::of_manifest(self.operation, self.user, self.namespace, value, old);
+        let request = Review::of_manifest(operation, self.user, namespace, value, old);
         let review = Review {
             groups: self.groups.to_vec(),
             field_manager: self.field_manager.map(str::to_owned),

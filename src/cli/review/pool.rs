@@ -127,9 +127,9 @@ fn work(judge: &Judge<'_>, report: &Report, jobs: &[Job<'_>]) -> Vec<Part> {
 
 fn part(judge: &Judge<'_>, report: &Report, piece: Piece<'_>) -> Part {
     let judged = match piece {
-        Piece::Ray(object) => judge.manifest(object),
+        Piece::Ray(object) | Piece::Policy(object) => judge.manifest(object),
         Piece::Review(object) => judge.admission(object),
-        Piece::Policy(_) | Piece::Other => return Part::skipped(),
+        Piece::Other => return Part::skipped(),
         Piece::Problem(problem) => return Part::problem(problem),
     };
     match judged {

@@ -84,7 +84,7 @@ impl Summary {
             skipped => format!("holds no object of a Ray kind ({skipped} of other kinds)"),
         };
         Problem::error(names.join(", "), message).help(
-            "raywarden reviews RayCluster, RayJob, RayService, RayCronJob and AdmissionReview",
+            "raywarden reviews RayCluster, RayJob, RayService, RayCronJob, RayClusterPolicy and AdmissionReview",
         )
     }
 }

@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::certificate::Source;
 use super::{BoundArgs, ServeArgs};
+use crate::admission::PolicySet;
 use crate::cli::Verdict;
 use crate::cli::settings::SettingsArgs;
 use crate::control::certificate::Keeper;
+use crate::control::policies::Policies;
 use crate::control::{Controller, notes};
 use crate::http::ops::Readiness;
 use crate::http::{self, App, Snapshot};
@@ -71,6 +73,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
     };
     let resolver = reloader.resolver();
     let readiness = Arc::new(readiness(&resolver, controller.as_ref(), keeper.as_ref()));
+    let policies = args.policies(client.as_ref(), controller.as_ref(), &stop);
     let app = args.app(client, controller.as_ref(), &readiness, &stop);
     let door = Door::new(listener, tls::server_config(Arc::clone(&resolver)), args.bounds.tls());
 
@@ -84,9 +87,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Verdict> {
         }
         None => tokio::spawn(reloader.run(interval, asked, ends)),
     };
-    if let Some(controller) = &controller {
-        tokio::spawn(follow(controller.node_manager(), args.settings, app));
-    }
+    let manager = controller.as_ref().map(Controller::node_manager);
+    tokio::spawn(follow(manager, policies, args.settings, app));
     let controlling = controller.map(|controller| tokio::spawn(controller.run()));
     announce(address, &resolver);
 
@@ -125,7 +127,8 @@ async fn end(controlling: Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Res
 impl ServeArgs {
     /// A client, where the flags ask for something that needs one.
     async fn client(&self) -> anyhow::Result<Option<Client>> {
-        if self.with_controller || self.with_notes {
+        let watches = self.work.watches_policies(self.with_controller);
+        if self.with_controller || self.with_notes || watches {
             return self.work.client().await.map(Some);
         }
         Ok(None)
@@ -145,6 +148,21 @@ impl ServeArgs {
         Ok(Some(Controller::stand(client, options, stop.clone())))
     }
 
+    /// The administrators' policies, where they are watched.
+    fn policies(
+        &self,
+        client: Option<&Client>,
+        controller: Option<&Controller>,
+        stop: &CancellationToken,
+    ) -> Option<Receiver<PolicySet>> {
+        if let Some(controller) = controller {
+            return controller.policies();
+        }
+        let client = client.filter(|_| self.work.watches_policies(false))?;
+        let base = self.settings.policies();
+        Some(Policies::watch(client.clone(), base, stop.clone()).set())
+    }
+
     fn app(
         &self,
         client: Option<Client>,
@@ -152,7 +170,7 @@ impl ServeArgs {
         readiness: &Arc<Readiness>,
         stop: &CancellationToken,
     ) -> Arc<App> {
-        let snapshot = snapshot(&self.settings, None);
+        let snapshot = snapshot(&self.settings, None, None);
         let app = App::new(snapshot, self.bounds.http(), Arc::clone(readiness));
         let app = match client {
             Some(client) => {
@@ -186,19 +204,43 @@ fn readiness(
 }
 
 /// What the rules read, where `manager` is what `auto` comes to.
-fn snapshot(settings: &SettingsArgs, manager: Option<NodeManager>) -> Snapshot {
+fn snapshot(
+    settings: &SettingsArgs,
+    manager: Option<NodeManager>,
+    policies: Option<PolicySet>,
+) -> Snapshot {
     let decided = settings.settings();
     let settings_now = Settings { node_manager: decided.node_manager.or(manager), ..decided };
-    Snapshot { settings: settings_now, policies: settings.policies() }
+    let policies = policies.unwrap_or_else(|| settings.policies());
+    Snapshot { settings: settings_now, policies }
 }
 
-/// Judges by what `auto` comes to, whenever that changes.
-async fn follow(mut manager: Receiver<Option<NodeManager>>, settings: SettingsArgs, app: Arc<App>) {
+/// Judges by what `auto` comes to and by the policies that are in force, whenever these change.
+async fn follow(
+    mut manager: Option<Receiver<Option<NodeManager>>>,
+    mut policies: Option<Receiver<PolicySet>>,
+    settings: SettingsArgs,
+    app: Arc<App>,
+) {
     loop {
-        app.replace(snapshot(&settings, *manager.borrow_and_update()));
-        if manager.changed().await.is_err() {
-            return;
+        let decided = manager.as_mut().and_then(|it| *it.borrow_and_update());
+        let in_force = policies.as_mut().map(|it| it.borrow_and_update().clone());
+        app.replace(snapshot(&settings, decided, in_force));
+        tokio::select! {
+            () = changed(manager.as_mut()) => {}
+            () = changed(policies.as_mut()) => {}
         }
+    }
+}
+
+/// Waits for news; for ever where none will come.
+async fn changed<T>(receiver: Option<&mut Receiver<T>>) {
+    let heard = match receiver {
+        Some(receiver) => receiver.changed().await.is_ok(),
+        None => false,
+    };
+    if !heard {
+        std::future::pending::<()>().await;
     }
 }
 

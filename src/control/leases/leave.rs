@@ -68,7 +68,8 @@ fn judged(
 
 /// What refuses a request, in words; nothing in audit mode.
 fn refusals(around: &Leases, request: &Review) -> Vec<String> {
-    let answer = review(&around.settings, &around.policies, Phase::Offline, request);
+    let policies = around.policies.borrow().clone();
+    let answer = review(&around.settings, &policies, Phase::Offline, request);
     if answer.allowed {
         return Vec::new();
     }

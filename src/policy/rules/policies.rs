@@ -1,6 +1,6 @@
 //! What the typed rules of policies mean. Each does what its policy says; the examples refuse.
 
-use super::{Example, Rule};
+use super::{Base, Example, Rule};
 use crate::model::{RuleId, Severity};
 
 pub(super) const RULES: &[Rule] = &[
@@ -180,6 +180,20 @@ pub(super) const RULES: &[Rule] = &[
             "spec:\n  workerGroupSpecs:\n  - template: {spec: {priorityClassName: batch}}\n",
         )
         .under(NO_PRIORITY),
+    ),
+    Rule::new(
+        RuleId::POLICY_FLAW,
+        Severity::Deny,
+        "a policy says what can be asked of clusters",
+        "A policy with a flaw cannot be in force. One that gets in while the webhook is away is left out, \
+         the others hold, and its status says what is wrong.",
+        "Mend what the message names. raywarden review -f FILE says the same of a file.",
+        Example::new("spec: {exceptions: [{owner: ml, reason: migration, expires: tomorrow}]}\n")
+            .on(Base::Policy),
+        Example::new(
+            "spec: {exceptions: [{owner: ml, reason: migration, expires: '2027-01-31T00:00:00Z'}]}\n",
+        )
+        .on(Base::Policy),
     ),
 ];
 

@@ -1,0 +1,98 @@
+//! What a policy's status says: whether it is in force, and every flaw where it is not.
+//!
+//! Written by the replica that leads, and only where it would change something.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::sync::watch::Receiver;
+
+use super::super::leader::Leader;
+use super::{Entry, Known, resource};
+use crate::clock;
+use crate::policy::Flaw;
+use crate::policy::definition::{ACCEPTED, MOST_FLAWS};
+
+/// How long to wait before what failed is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// The longest message of a flaw that a status takes.
+const LONGEST: usize = 1000;
+
+/// Keeps statuses as they should be.
+pub(super) async fn run(client: Client, leader: Leader, mut known: Receiver<Known>) {
+    let api: Api<DynamicObject> = Api::all_with(client, &resource());
+    loop {
+        let entries = known.borrow_and_update().clone();
+        let mut failed = false;
+        for (name, entry) in &entries {
+            let Some(status) = wanted(entry) else { continue };
+            if !leader.leads() {
+                return;
+            }
+            let patch = json!({"metadata": {"uid": entry.object.uid()}, "status": status});
+            let written =
+                api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+            if let Err(error) = written {
+                failed = !matches!(&error, kube::Error::Api(answer) if answer.code == 404);
+                tracing::warn!(policy = name, "failed to write the status: {error}");
+            }
+        }
+        let changed = known.changed();
+        if failed {
+            let _ = tokio::time::timeout(AGAIN, changed).await;
+        } else if changed.await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The status, where it is another than the one that stands.
+fn wanted(entry: &Entry) -> Option<Value> {
+    let standing = entry.object.data.get("status").unwrap_or(&Value::Null);
+    let generation = entry.object.metadata.generation;
+    let (accepted, reason, message) = match &entry.compiled {
+        Ok(_) => ("True", "InForce", "every rule is in force".to_owned()),
+        Err(flaws) => {
+            let first = flaws.first().map(|flaw| format!("{}: {}", flaw.at, flaw.message));
+            let first = first.unwrap_or_default();
+            ("False", "Flawed", format!("not in force, {} flaws; the first: {first}", flaws.len()))
+        }
+    };
+    let flaws: &[Flaw] = entry.compiled.as_ref().err().map_or(&[], Arc::as_ref);
+    let flaws: Vec<Value> = flaws
+        .iter()
+        .take(MOST_FLAWS)
+        .map(|flaw| json!({"field": cropped(&flaw.at.to_string()), "message": cropped(&flaw.message)}))
+        .collect();
+    let conditions = standing.get("conditions").and_then(Value::as_array);
+    let before =
+        conditions.into_iter().flatten().find(|condition| condition["type"] == json!(ACCEPTED));
+    let same = before.is_some_and(|before| before["status"] == json!(accepted));
+    let since = before.filter(|_| same).map(|before| before["lastTransitionTime"].clone());
+    let condition = json!({
+        "type": ACCEPTED,
+        "status": accepted,
+        "reason": reason,
+        "message": cropped(&message),
+        "observedGeneration": generation,
+        "lastTransitionTime": since.unwrap_or_else(|| json!(clock::now().to_string())),
+    });
+    let wanted = json!({
+        "observedGeneration": generation,
+        "conditions": [condition],
+        "flaws": flaws,
+    });
+    let stands = ["observedGeneration", "conditions", "flaws"]
+        .iter()
+        .all(|key| standing.get(key) == wanted.get(key));
+    (!stands).then_some(wanted)
+}
+
+fn cropped(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
