@@ -19,6 +19,7 @@ pub use html::{POLICY, TOKEN_POLICY, page, token};
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::Severity;
@@ -28,8 +29,8 @@ use crate::model::Severity;
 pub struct Fleet {
     /// Where the clusters were read: a server, or files.
     pub source: String,
-    /// When, as people read it.
-    pub made: String,
+    /// When.
+    pub made: Timestamp,
     /// The clusters, and other objects that hold the spec of one.
     pub clusters: Vec<Arc<Cluster>>,
     /// What is not on the page, and why.

@@ -11,7 +11,10 @@ mod support;
 
 #[path = "page/fleets.rs"]
 mod fleets;
+#[path = "page/served.rs"]
+mod served;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -41,13 +44,19 @@ fn written(name: &str, html: &str) -> PathBuf {
 /// Lets `tests/page/checks.py` look at a page.
 #[track_caller]
 fn check(name: &str, file: &Path) {
+    check_with(name, file, "");
+}
+
+/// The same with something to read on standard input.
+#[track_caller]
+fn check_with(name: &str, page: impl AsRef<OsStr>, told: &str) {
     // One browser at a time: each takes every core that there is.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/checks.py");
     let mut command = Command::new("python3");
-    command.arg(script).arg(&*CHROMIUM).arg(name).arg(file);
-    run(command, "", SOON).ok();
+    command.arg(script).arg(&*CHROMIUM).arg(name).arg(page.as_ref());
+    run(command, told, SOON).ok();
 }
 
 fn fleet(name: &str, fleet: &Fleet) -> PathBuf {

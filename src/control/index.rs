@@ -51,6 +51,7 @@ struct Entry {
     waits: Option<Wait>,
     status: Option<(u64, Value)>,
     status_written: Option<Instant>,
+    report: Option<Value>,
 }
 
 /// How long a cluster waits after failures.
@@ -252,6 +253,7 @@ impl Index {
             entry.waits = None;
             entry.status = None;
             entry.status_written = None;
+            entry.report = None;
         }
         // What no watch has ever shown may have come and gone.
         for (pod, _) in entry.made.values().filter(|(_, until)| *until <= now) {
@@ -309,6 +311,18 @@ impl Index {
         let entry = entries.entry(key.clone()).or_default();
         entry.status = Some((version, status));
         entry.status_written = Some(Instant::now());
+    }
+
+    /// What was found when the cluster was looked at last.
+    pub(super) fn reported(&self, key: &Key, report: Value) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.report = Some(report);
+        }
+    }
+
+    /// The same, where it was this very cluster.
+    pub(super) fn report(&self, key: &Key, uid: &str) -> Option<Value> {
+        self.entries().get(key).filter(|entry| entry.uid == uid)?.report.clone()
     }
 
     /// What is left of a pause of this length since the status was written last.

@@ -57,7 +57,7 @@ pub fn page(fleet: &Fleet) -> String {
         ("style", STYLE.to_owned()),
         ("script", SCRIPT.to_owned()),
         ("source", escape(&fleet.source).to_string()),
-        ("made", escape(&fleet.made).to_string()),
+        ("made", fleet.made.strftime("%Y-%m-%d %H:%M UTC").to_string()),
         ("version", escape(env!("CARGO_PKG_VERSION")).to_string()),
         ("summary", summary(&sums.all)),
         ("notes", notes(&fleet.notes)),

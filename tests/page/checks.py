@@ -349,9 +349,32 @@ def empty(browser, url, file):
     return page
 
 
+def served(browser, url, file):
+    """From the form, by a token, to the page; the token comes on standard input."""
+    token = sys.stdin.read().strip()
+    page = browser.open(url)
+    # The form is the body of a 401, of which the browser tells too.
+    browser.events = [it for it in browser.events if it["method"] != "Log.entryAdded" or "401" not in it["params"]["entry"]["text"]]
+    same(page.run("document.activeElement.id"), "token", "where the focus is")
+    same(page.run("document.getElementById('token').type"), "password", "how the token is shown")
+    outline(page)
+    page.call("Input.insertText", text=token)
+    page.press("Enter")
+    browser.wait("Page.loadEventFired", page.session)
+    same(count(page), (1, 1), "what this reader may see")
+    holds("namespace team-a" in page.run("document.title"), "the title does not say what is shown")
+    same(page.run("[document.cookie, localStorage.length, sessionStorage.length]"), ["", 0, 0], "what is kept")
+    holds(token not in page.run("document.documentElement.outerHTML"), "the token is on the page")
+    holds(token not in page.run("location.href"), "the token is in the address")
+    same(page.call("Network.getCookies")["cookies"], [], "cookies")
+    holds(set(page.requests()) <= {url, "about:blank", url.replace("/audit", "/favicon.ico")}, f"requests: {page.requests()}")
+    browser.events = [it for it in browser.events if it["method"] != "Network.requestWillBeSent"]
+    return page
+
+
 def main():
     path, check, file = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-    url = file.resolve().as_uri()
+    url = sys.argv[3] if sys.argv[3].startswith("http") else file.resolve().as_uri()
     with Browser(path) as browser:
         page = globals()[check](browser, url, file)
         same(page.complaints(), [], "complaints")

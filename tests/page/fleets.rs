@@ -112,7 +112,7 @@ pub(crate) fn cluster(index: usize) -> Cluster {
 pub(crate) fn fleet(count: usize) -> Fleet {
     Fleet {
         source: "prod (https://10.0.0.1:6443)".to_owned(),
-        made: "2026-11-26 09:00 UTC".to_owned(),
+        made: "2026-11-26T09:00:00Z".parse().expect("a moment"),
         clusters: (0..count).map(|index| Arc::new(cluster(index))).collect(),
         notes: if count > 1 { vec!["Skipped: 2 being deleted".to_owned()] } else { Vec::new() },
     }
@@ -141,7 +141,7 @@ pub(crate) fn hostile() -> Fleet {
     }
     Fleet {
         source: HOSTILE.to_owned(),
-        made: HOSTILE.to_owned(),
+        made: "2026-11-26T09:00:00Z".parse().expect("a moment"),
         clusters: vec![Arc::new(cluster)],
         notes: vec![HOSTILE.to_owned()],
     }

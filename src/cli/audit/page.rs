@@ -28,16 +28,9 @@ pub(super) fn report(records: &mut Records, args: &AuditArgs) -> String {
     page::page(&Fleet {
         clusters: clusters.collect(),
         source: source(records, args),
-        made: minute(),
+        made: now(),
         notes,
     })
-}
-
-/// The moment, to the minute.
-fn minute() -> String {
-    let text = now().to_string();
-    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
-    format!("{date} {} UTC", time.chars().take(5).collect::<String>()).replace("  ", " ")
 }
 
 /// Where the objects were read.

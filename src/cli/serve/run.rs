@@ -22,6 +22,7 @@ use crate::cli::settings::SettingsArgs;
 use crate::control::certificate::Keeper;
 use crate::control::{Controller, notes};
 use crate::http::ops::Readiness;
+use crate::http::page::Transport;
 use crate::http::{self, App, Snapshot};
 use crate::model::{NodeManager, Settings};
 use crate::tls::accept::{self, Door};
@@ -162,7 +163,9 @@ impl ServeArgs {
             None => app,
         };
         Arc::new(match controller {
-            Some(controller) => app.with_metrics(controller.metrics()),
+            Some(controller) => app
+                .with_metrics(controller.metrics())
+                .with_audit(self.work.audit_page(controller, Transport::Tls)),
             None => app,
         })
     }
