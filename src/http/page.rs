@@ -7,7 +7,7 @@
 //!
 //! Invariants: no token is taken over plain HTTP but on loopback, at both ends as far as a request
 //! tells; nothing is judged for somebody who is not known; objects are judged once for all readers of
-//! a moment, and pages are made one at a time; no answer may be kept, framed or guessed at.
+//! a moment, and one page is made at a time; no answer may be kept, framed or guessed at.
 
 mod answer;
 
@@ -68,6 +68,9 @@ pub struct Seen {
     pub notes: Vec<String>,
 }
 
+/// What was judged, and when.
+type Kept = (Instant, Arc<Seen>);
+
 /// How requests come here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -83,9 +86,9 @@ pub struct AuditPage {
     audience: String,
     identities: Identities,
     transport: Transport,
-    kept: Mutex<Option<(Instant, Arc<Seen>)>>,
-    /// Pages are made one at a time.
-    maker: Mutex<()>,
+    kept: Arc<Mutex<Option<Kept>>>,
+    /// Whose page is being made.
+    turn: Arc<Mutex<()>>,
 }
 
 impl AuditPage {
@@ -96,8 +99,8 @@ impl AuditPage {
             audience: audience.to_owned(),
             identities: Identities::new(client, audience, RATE, KNOWN_FOR),
             transport,
-            kept: Mutex::default(),
-            maker: Mutex::default(),
+            kept: Arc::default(),
+            turn: Arc::default(),
         }
     }
 }
@@ -140,6 +143,7 @@ async fn work(page: &AuditPage, request: Request, who: &mut Option<String>) -> R
     };
     let somebody = page.identities.identify(&headers, from).await?;
     *who = Some(somebody.caller.user.clone());
+    let turn = Arc::clone(&page.turn).lock_owned().await;
     let seen = page.seen().await?;
     let mut notes = seen.notes.clone();
     let visible = page.visible(&somebody, &seen, &mut notes).await?;
@@ -169,8 +173,8 @@ async fn work(page: &AuditPage, request: Request, who: &mut Option<String>) -> R
     };
     let fleet = Fleet { source, made: seen.made, clusters, notes };
     let count = fleet.clusters.len();
-    let _turn = page.maker.lock().await;
-    let html = tokio::task::spawn_blocking(move || html_of(&fleet)).await;
+    // The turn goes along: a reader who leaves ends no work that has begun, and begins none beside it.
+    let html = tokio::task::spawn_blocking(move || (html_of(&fleet), turn).0).await;
     html.map(|html| Told::Page(html, count)).map_err(|_| bug())
 }
 
@@ -221,18 +225,20 @@ fn posted(headers: &HeaderMap, form: &[u8]) -> Result<HeaderMap, Fault> {
 impl AuditPage {
     /// What there is to see, judged a moment ago at most.
     async fn seen(&self) -> Result<Arc<Seen>, Fault> {
-        // Whoever asks meanwhile waits for the same answer.
-        let mut kept = self.kept.lock().await;
+        // Whoever asks meanwhile, even after this reader has left, waits for the same answer.
+        let mut kept = Arc::clone(&self.kept).lock_owned().await;
         if let Some((at, seen)) = &*kept
             && at.elapsed() < GOOD_FOR
         {
             return Ok(Arc::clone(seen));
         }
         let source = Arc::clone(&self.source);
-        let seen = tokio::task::spawn_blocking(move || source()).await.map_err(|_| bug())?;
-        let seen = Arc::new(seen.map_err(Fault::unavailable)?);
-        *kept = Some((Instant::now(), Arc::clone(&seen)));
-        Ok(seen)
+        let judge = move || {
+            let seen = source().map(Arc::new).map_err(Fault::unavailable)?;
+            *kept = Some((Instant::now(), Arc::clone(&seen)));
+            Ok(seen)
+        };
+        tokio::task::spawn_blocking(judge).await.map_err(|_| bug())?
     }
 
     /// The namespaces that somebody may see; `None`: all of them.

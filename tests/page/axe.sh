@@ -24,9 +24,11 @@ if [ ! -e "$axe" ]; then
     say "fetching axe-core"
     made=$(mktemp -d "$cache/axe/$stamp.XXXXXX")
     trap 'rm -rf "$made"' EXIT
-    timeout 300 python3 -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile \
+    python3 -m venv "$made/venv" >&2 9>&- ||
+      die "python3 cannot make virtual environments; Debian: apt install python3-venv"
+    timeout 300 "$made/venv/bin/pip" install --quiet --disable-pip-version-check --no-input --no-deps --no-compile \
       --root-user-action=ignore --target "$made" -r "$here/requirements.txt" >&2 9>&- ||
-      die "pip failed; Debian: apt install python3-pip"
+      die "pip failed"
     mkdir -p "${axe%/*}"
     # Moved last, whole.
     mv "$made"/axe_playwright_python/axe.min.js "$axe"
