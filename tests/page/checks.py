@@ -135,18 +135,23 @@ def speed(browser, url, file):
     page, everything = browser.open(url), len(data(file))
     same(everything, 10_000, "clusters")
     times = page.run("""(() => {
-        const field = document.getElementById('text'), list = document.getElementById('rows'), times = [];
-        for (const words of ['team-risk', 'train lower', 'minreplicas', 'zzz', 't', 'gpu-a100 team-ads', '']) {
-            const begun = performance.now();
-            field.value = words;
-            field.dispatchEvent(new Event('input', {bubbles: true}));
-            list.getBoundingClientRect();
-            times.push(performance.now() - begun);
+        const field = document.getElementById('text'), list = document.getElementById('rows'), times = {};
+        for (let round = 0; round < 9; round++) {
+            for (const words of ['team-risk', 'train lower', 'minreplicas', 'zzz', 't', 'gpu-a100 team-ads', '']) {
+                const begun = performance.now();
+                field.value = words;
+                field.dispatchEvent(new Event('input', {bubbles: true}));
+                list.getBoundingClientRect();
+                (times[words] ??= []).push(performance.now() - begun);
+            }
         }
         return times;
     })()""")
-    print("milliseconds:", ", ".join(f"{it:.0f}" for it in times))
-    holds(statistics.median(times) < 200, f"a search takes {statistics.median(times):.0f} ms")
+    for words, rounds in times.items():
+        print(f"{words!r}: {min(rounds):.0f} ms, median {statistics.median(rounds):.0f}")
+    # The shortest of several: on a machine that is busy elsewhere the others tell of that.
+    slowest = max(min(rounds) for rounds in times.values())
+    holds(slowest < 200, f"a search takes {slowest:.0f} ms")
     ask(page, text="team-risk train")
     wanted = sum(1 for it in data(file) if it["namespace"] == "team-risk" and "train" in it["name"])
     same(count(page), (wanted, everything), "hits")
