@@ -43,13 +43,13 @@ Examples:
 GET /readyz?verbose on the operations port says what is missing. Signals: SIGTERM and SIGINT give the
 Lease back and end. Exit code 0 after that, 2 when it cannot begin.")]
 pub struct ControllerArgs {
-    #[command(flatten)]
-    work: ControllerFlags,
-
     /// Where liveness, readiness and metrics are answered, in plain HTTP; on loopback, by which
     /// kubectl port-forward arrives, the audit page too
     #[arg(long, env = "RAYWARDEN_OPS_LISTEN", value_parser = address, default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     ops_listen: SocketAddr,
+
+    #[command(flatten)]
+    work: ControllerFlags,
 
     #[command(flatten)]
     settings: SettingsArgs,

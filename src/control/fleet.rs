@@ -77,6 +77,7 @@ impl Audited {
             if let Some(report) = index.report(&Key::of(&object), &cluster.uid) {
                 cluster.observed(&report);
             }
+            cluster.date(&index.dates(&Key::of(&object), &cluster.uid));
             clusters.push(Arc::new(cluster));
         }
         let mut notes = vec![

@@ -4,13 +4,16 @@
 //! there is one. Output: a [`Cluster`]. Workers are counted in Pods. A count that neither status nor
 //! report holds stays unknown.
 
+use std::collections::{HashMap, HashSet};
+
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Cluster, Finding, Group, Workers};
 use crate::admission::{Answer, GroupKind, Review};
 use crate::dialect;
 use crate::model::{self, RuleId};
-use crate::plan::audit::{Line, lines};
+use crate::plan::audit::{Identity, Line, lines};
 use crate::plan::report::MOST_PODS;
 use crate::scaling::workers::{GroupBounds, desired, is_suspended};
 
@@ -90,18 +93,27 @@ impl Cluster {
 
     /// Keeps the findings that count, with their dates.
     pub fn keep(&mut self, lines: &[Line]) {
-        self.findings.retain_mut(|finding| {
-            let same = |line: &&Line| {
-                line.rule.map_or("", RuleId::as_str) == finding.rule
-                    && line.policy.as_deref().unwrap_or("") == finding.policy
-                    && line.field == finding.field
-            };
-            let line = lines.iter().find(same);
-            if let Some(since) = line.and_then(|line| line.first_seen) {
+        let count: HashSet<Identity> = lines.iter().map(Line::identity).collect();
+        self.findings.retain(|finding| count.contains(&finding.identity()));
+        let date = |line: &Line| Some((line.identity(), line.first_seen?));
+        self.date(&lines.iter().filter_map(date).collect());
+    }
+
+    /// Gives findings the moment at which they were first seen.
+    pub fn date(&mut self, dates: &HashMap<Identity, Timestamp>) {
+        for finding in &mut self.findings {
+            if let Some(since) = dates.get(&finding.identity()) {
                 finding.since = since.to_string();
             }
-            line.is_some()
-        });
+        }
+    }
+}
+
+impl Finding {
+    /// What tells it from other findings of its object.
+    fn identity(&self) -> Identity {
+        let Self { rule, policy, field, .. } = self;
+        Identity { rule: (*rule).to_owned(), policy: policy.clone(), field: field.clone() }
     }
 }
 

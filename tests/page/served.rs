@@ -184,7 +184,8 @@ fn findings_and_workers_are_those_of_the_controller() {
     let beta = wait_until(SOON, "the controller has looked at the cluster", || {
         let found = clusters(&get(controller).token(&root).send());
         let beta = found.into_iter().find(|it| it["name"] == "beta").expect("it is there");
-        (!beta["live"].is_null()).then_some(beta)
+        let dated = beta["findings"].as_array().expect("a list").iter().all(|it| it["since"] != "");
+        (!beta["live"].is_null() && dated).then_some(beta)
     });
     let rules: Vec<&Value> =
         beta["findings"].as_array().expect("a list").iter().map(|it| &it["rule"]).collect();
