@@ -16,6 +16,8 @@ demo: ## the main job, visibly: review and audit offline, then a real API server
 test: ## all tests, the real API server and kubectl included
 	tests/tools/build.sh
 	tests/ray/venv.sh >/dev/null
+	tests/tools/chromium.sh >/dev/null
+	tests/page/axe.sh >/dev/null
 	$(CARGO) test
 
 e2e: ## the autoscaler walkthrough on a real Kubernetes node with real Ray (root, Linux)

@@ -13,6 +13,7 @@ pub mod certificate;
 mod domino;
 mod events;
 pub mod evidence;
+mod fleet;
 mod index;
 mod leader;
 mod leases;
@@ -31,7 +32,7 @@ mod watch;
 pub use self::reports::ReportOptions;
 pub use self::resources::raycluster;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -51,6 +52,7 @@ use self::certificate::Keeper;
 use self::domino::Domino;
 use self::events::Recorder;
 use self::evidence::Evidence;
+use self::fleet::Term;
 use self::index::Index;
 use self::leader::Leader;
 use self::leases::Leases;
@@ -115,7 +117,11 @@ pub struct Controller {
 }
 
 /// The watches of the term, while there is one.
-type Watches = Arc<Mutex<Option<Arc<Index>>>>;
+type Watches = Arc<Mutex<Option<Term>>>;
+
+fn lock(watches: &Watches) -> MutexGuard<'_, Option<Term>> {
+    watches.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Controller {
     /// Stands for election; everything ends with `stop`.
@@ -159,9 +165,9 @@ impl Controller {
     #[must_use]
     pub fn checked_in(&self, readiness: Readiness) -> Readiness {
         let watches = Arc::clone(&self.watches);
-        let watches = move || match &*watches.lock().unwrap_or_else(PoisonError::into_inner) {
+        let watches = move || match &*lock(&watches) {
             None => Ok("begin once this replica leads".to_owned()),
-            Some(index) => index.finding(),
+            Some(term) => term.index.finding(),
         };
         readiness
             .with("rights", self.rights.check())
@@ -177,10 +183,8 @@ impl Controller {
         let events = Arc::new(Recorder::new(self.client.clone(), &self.options.identity));
         while let Some(ends) = self.leader.next_term().await {
             self.metrics.elected();
-            let index = Arc::<Index>::default();
-            self.show(Some(Arc::clone(&index)));
-            self.lead(index, Arc::clone(&events), ends).await;
-            self.show(None);
+            self.lead(Arc::default(), Arc::clone(&events), ends).await;
+            *lock(&self.watches) = None;
         }
         self.lease.await.context("the election failed")
     }
@@ -194,10 +198,6 @@ impl Controller {
     fn evidence(&self) -> Evidence {
         let accounts = self.options.terms.settings.accounts.kuberay.clone();
         Evidence::new(self.client.clone(), accounts)
-    }
-
-    fn show(&self, index: Option<Arc<Index>>) {
-        *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = index;
     }
 
     /// One term, which begins with fresh lists: another replica may have written till now.
@@ -214,6 +214,7 @@ impl Controller {
             audits,
         };
         let store = watch::start(client, &feed, &ends);
+        *lock(&self.watches) = Some(Term { index: Arc::clone(&index), store: store.clone() });
         if let Some(reports) = &options.reports {
             let reports = Reports {
                 client: client.clone(),

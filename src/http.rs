@@ -11,11 +11,13 @@
 //! | [`deadline`] | how long this call may take |
 //! | [`domino`] | the Domino dialect of the scaling API |
 //! | [`decision`] | one log line per review |
+//! | [`identity`] | a token of Kubernetes -> who asks, and whether they may |
 //! | [`intake`] | the body, within bounds |
 //! | [`native`] | the native dialect of the scaling API |
 //! | [`nodes`] | the Pods of a cluster and what its head says of them |
 //! | [`objects`] | reads and guarded writes of clusters |
 //! | [`ops`] | `/livez` and `/readyz` |
+//! | [`page`] | the audit page, for those who may see it |
 //! | [`tell`] | the audit line and the Event of a change |
 //!
 //! [`router`] is all that the server needs; tests call it without one.
@@ -29,12 +31,14 @@ pub mod counts;
 mod deadline;
 mod decision;
 pub mod domino;
+mod identity;
 mod intake;
 pub mod native;
 pub mod nodes;
 mod notes;
 pub mod objects;
 pub mod ops;
+pub mod page;
 pub mod tell;
 
 use std::sync::Arc;
@@ -54,6 +58,7 @@ use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
 use capacity::Capacity;
 pub use notes::Noted;
 use ops::{Page, Readiness};
+use page::AuditPage;
 
 /// What the rules read; swapped as a whole.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +90,7 @@ pub struct App {
     readiness: Arc<Readiness>,
     notes: Option<Sender<Noted>>,
     metrics: Option<Page>,
+    audit: Option<Arc<AuditPage>>,
 }
 
 impl App {
@@ -98,6 +104,7 @@ impl App {
             readiness,
             notes: None,
             metrics: None,
+            audit: None,
         }
     }
 
@@ -105,6 +112,13 @@ impl App {
     #[must_use]
     pub fn with_metrics(mut self, page: Page) -> Self {
         self.metrics = Some(page);
+        self
+    }
+
+    /// The same with the audit page.
+    #[must_use]
+    pub fn with_audit(mut self, page: Option<AuditPage>) -> Self {
+        self.audit = page.map(Arc::new);
         self
     }
 
@@ -153,6 +167,9 @@ pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     if let Some(page) = app.metrics.clone() {
         router = router.route("/metrics", get(async move || ops::metrics(&page)));
+    }
+    if let Some(page) = app.audit.clone() {
+        router = router.merge(page::routes(page));
     }
     router
         .route("/mutate", post(mutate))

@@ -13,6 +13,7 @@
 //! | [`admission`] | one review: gate, actor, phases, patch, answer |
 //! | [`plan`] | what a controller should do next |
 //! | [`scaling`] | the scaling API: requests, callers, guarded changes, replies |
+//! | [`page`] | the audit as one HTML file |
 //! | [`registration`] | the webhook configurations that send reviews here |
 //!
 //! The shell feeds it: [`clock`] and [`telemetry`] are its senses, [`tls`] and [`http`] serve,
@@ -29,6 +30,7 @@ pub mod dialect;
 pub mod http;
 pub mod inject;
 pub mod model;
+pub mod page;
 pub mod plan;
 pub mod policy;
 pub mod ray;

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top to bottom: a module imports only from those above it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "model",
     "dialect",
     "schema",
@@ -21,6 +21,7 @@ const ORDER: [&str; 18] = [
     "admission",
     "plan",
     "scaling",
+    "page",
     "registration",
     "tls::issue",
     "clock",

@@ -1,8 +1,8 @@
 //! `raywarden audit`: what the rules say of what is already there.
 //!
 //! Input: a kubeconfig context, read with get and list alone, or files; an earlier report, or the
-//! reports that the controller keeps, where only what is new counts. Output: a table, JSON, SARIF or
-//! `JUnit`. Nothing is written anywhere, and nothing needs to be installed. Objects are judged one
+//! reports that the controller keeps, where only what is new counts. Output: a table, JSON, SARIF,
+//! `JUnit` or a page. Nothing is written anywhere, and nothing needs to be installed. Objects are judged one
 //! by one as if somebody created them today, and dropped.
 //!
 //! Exit status: 0 nothing of the weight that fails, 1 something, 2 it could not be read.
@@ -11,6 +11,7 @@ mod cluster;
 mod dates;
 mod files;
 mod known;
+mod page;
 mod record;
 mod table;
 
@@ -60,6 +61,9 @@ Examples:
   # For code scanning and for test reports:
   raywarden audit --output sarif > raywarden.sarif
   raywarden audit --output junit > raywarden.xml
+
+  # To look through in a browser, with search and filters:
+  raywarden audit --output html > raywarden.html
 
 The rights it needs: get and list of rayclusters, and of the other Ray kinds that are served:
 rayjobs, rayservices, raycronjobs; of rayclusterreports (raywarden.io) to say since when; of
@@ -115,6 +119,8 @@ enum Format {
     Sarif,
     /// `JUnit` XML, for test reports
     Junit,
+    /// One HTML file to look through, which needs no network
+    Html,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -140,7 +146,8 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<Verdict> {
         policies: args.policies.read(args.settings.policies())?,
     };
     let policies = rules.policies.policies.iter().map(|policy| policy.name().into()).collect();
-    let mut records = Records { policies, ..Records::default() };
+    let mut records =
+        Records { policies, drawn: args.output == Format::Html, ..Records::default() };
     if args.files.is_empty() {
         cluster::read(args, &mut rules, &mut records)?;
     } else {
@@ -157,6 +164,10 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<Verdict> {
         FailOn::Warn => Severity::Warn,
     };
     let mut out = Out::stdout();
+    if args.output == Format::Html {
+        let page = page::report(&mut records, args);
+        out.put(page).context("failed to write the report")?;
+    }
     write(&records, args.output, floor, &mut out).context("failed to write the report")?;
     if args.output != Format::Table {
         for line in table::left_out(&records) {
@@ -179,6 +190,7 @@ fn write<W: Write>(
 ) -> io::Result<()> {
     let objects = &records.objects;
     match format {
+        Format::Html => {}
         Format::Table => table::report(records, output::width(), out)?,
         Format::Json => {
             out.put("[")?;

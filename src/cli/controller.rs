@@ -17,8 +17,8 @@ use super::settings::SettingsArgs;
 use super::{Verdict, context};
 use crate::clock::parse_duration;
 use crate::control::{Controller, Options, ReportOptions};
-use crate::http::ops::Readiness;
-use crate::http::ops_router;
+use crate::http::page::{self, AuditPage, Transport};
+use crate::http::{ops::Readiness, ops_router};
 use crate::plan::Terms;
 
 /// Look after RayClusters: make their nodes and what they need
@@ -36,15 +36,20 @@ Examples:
   # From a laptop, for one namespace, while KubeRay looks after the others:
   raywarden controller --context dev --node-manager kuberay --node-manager-for team-a=raywarden
 
+  # The audit as a page, in a browser, for what its reader may list:
+  kubectl -n raywarden-system port-forward deploy/raywarden 8080
+  kubectl create token ada --audience raywarden     # then http://localhost:8080/audit
+
 GET /readyz?verbose on the operations port says what is missing. Signals: SIGTERM and SIGINT give the
 Lease back and end. Exit code 0 after that, 2 when it cannot begin.")]
 pub struct ControllerArgs {
-    #[command(flatten)]
-    work: ControllerFlags,
-
-    /// Where liveness and readiness are answered, in plain HTTP
+    /// Where liveness, readiness and metrics are answered, in plain HTTP; on loopback, by which
+    /// kubectl port-forward arrives, the audit page too
     #[arg(long, env = "RAYWARDEN_OPS_LISTEN", value_parser = address, default_value = "[::]:8080", value_name = "ADDRESS:PORT")]
     ops_listen: SocketAddr,
+
+    #[command(flatten)]
+    work: ControllerFlags,
 
     #[command(flatten)]
     settings: SettingsArgs,
@@ -133,6 +138,22 @@ pub(super) struct ControllerFlags {
     /// For this long the Pods of a group that left the spec stay
     #[arg(long, env = "RAYWARDEN_ORPHAN_GRACE", value_parser = parse_duration, default_value = "1m", value_name = "TIME")]
     orphan_grace: Duration,
+
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// The audit page.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Audit page")]
+struct PageArgs {
+    /// Show nobody the audit page at /audit
+    #[arg(long, env = "RAYWARDEN_NO_AUDIT_PAGE")]
+    no_audit_page: bool,
+
+    /// The audience that the tokens of its readers have to name
+    #[arg(long, env = "RAYWARDEN_AUDIENCE", default_value = "raywarden", value_name = "NAME")]
+    audience: String,
 }
 
 /// Which reports are kept.
@@ -157,6 +178,16 @@ impl ControllerFlags {
     /// Whether policies are watched, where nothing says so `usually`.
     pub(super) fn watches_policies(&self, usually: bool) -> bool {
         self.policies.map_or(usually, |source| source == PolicySource::Watch)
+    }
+
+    /// The audit page of a controller, unless the flags ask for none.
+    pub(super) fn audit_page(
+        &self,
+        controller: &Controller,
+        transport: Transport,
+    ) -> Option<AuditPage> {
+        let PageArgs { no_audit_page, audience } = &self.page;
+        (!no_audit_page).then(|| controller.audit_page(audience, transport))
     }
 
     /// A client as the flags ask for, or as the Pod's own account.
@@ -243,7 +274,12 @@ async fn control(args: ControllerArgs) -> anyhow::Result<Verdict> {
     let controller = Controller::stand(client, options, stop.clone());
     let readiness = Arc::new(controller.checked_in(Readiness::default()));
     let page = controller.metrics();
-    let answering = axum::serve(ops, ops_router(readiness, Some(page)));
+    let mut router = ops_router(readiness, Some(page));
+    if let Some(page) = args.work.audit_page(&controller, Transport::Plain) {
+        router = router.merge(page::routes(Arc::new(page)));
+    }
+    let answering = router.into_make_service_with_connect_info::<SocketAddr>();
+    let answering = axum::serve(ops, answering);
     let answering = answering.with_graceful_shutdown(stop.cancelled_owned());
     tokio::spawn(answering.into_future());
     controller.run().await?;

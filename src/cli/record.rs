@@ -11,6 +11,7 @@ use super::manifest::Page;
 use crate::admission::wire::group_version;
 use crate::dialect;
 use crate::model::{Finding, Pointer, RuleId, Severity};
+use crate::page::Cluster;
 pub(super) use crate::plan::audit::Line;
 use crate::plan::audit::ObjectKey;
 
@@ -33,6 +34,8 @@ pub(super) struct Record {
     pub(super) known: Vec<Line>,
     /// The policies that it is under, where policies were given.
     pub(super) policies: Vec<Arc<str>>,
+    /// What a page tells of it, where one is made.
+    pub(super) page: Option<Arc<Cluster>>,
 }
 
 /// Where an object stands in a file.

@@ -188,7 +188,10 @@ impl Audit {
         self.metrics.audits.found(&books.findings());
         *archive =
             Archive::new(self.client.clone(), if self.reports { reports } else { Vec::new() });
-        let (written, failed) = archive.put_in_order(judged, &self.leader).await;
+        let (written, failed, dated) = archive.put_in_order(judged, &self.leader).await;
+        for judged in &dated {
+            self.index.dated(&judged.whose, &judged.found.lines);
+        }
         Ok(Tally { written, failed: tally.failed + failed, ..tally })
     }
 
@@ -214,7 +217,7 @@ impl Audit {
             ObjectRef::new_with(&key.name, resources::raycluster()).within(&key.namespace);
         let object = self.store.get(&reference);
         let judged = object.and_then(|object| self.judge(&settings, resources::json(&object)));
-        let Some(judged) = judged else {
+        let Some(mut judged) = judged else {
             books.forget(key);
             return self.metrics.audits.found(&books.findings());
         };
@@ -223,7 +226,8 @@ impl Audit {
         }
         books.note(&judged);
         self.metrics.audits.found(&books.findings());
-        let done = archive.replace(&judged).await;
+        let done = archive.replace(&mut judged).await;
+        self.index.dated(&judged.whose, &judged.found.lines);
         self.metrics.audits.reported(done.is_ok());
         if let Err(error) = done {
             // The next audit of everything tries again.

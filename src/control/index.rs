@@ -14,8 +14,11 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use crate::dialect::{self, Dialect};
 use crate::http::ops::Finding;
 use crate::plan::Memory;
+use crate::plan::audit::reports::Whose;
+use crate::plan::audit::{Identity, Line};
 use crate::plan::pod::Pod;
 
 /// For how long a write counts as done that no watch has shown.
@@ -51,6 +54,8 @@ struct Entry {
     waits: Option<Wait>,
     status: Option<(u64, Value)>,
     status_written: Option<Instant>,
+    report: Option<Value>,
+    dates: Option<(String, HashMap<Identity, Timestamp>)>,
 }
 
 /// How long a cluster waits after failures.
@@ -252,6 +257,7 @@ impl Index {
             entry.waits = None;
             entry.status = None;
             entry.status_written = None;
+            entry.report = None;
         }
         // What no watch has ever shown may have come and gone.
         for (pod, _) in entry.made.values().filter(|(_, until)| *until <= now) {
@@ -309,6 +315,44 @@ impl Index {
         let entry = entries.entry(key.clone()).or_default();
         entry.status = Some((version, status));
         entry.status_written = Some(Instant::now());
+    }
+
+    /// What was found when the cluster was looked at last.
+    pub(super) fn reported(&self, key: &Key, report: Value) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.report = Some(report);
+        }
+    }
+
+    /// The same, where it was this very cluster.
+    pub(super) fn report(&self, key: &Key, uid: &str) -> Option<Value> {
+        self.entries().get(key).filter(|entry| entry.uid == uid)?.report.clone()
+    }
+
+    /// When the findings of a RayCluster were first seen, by the reports.
+    pub(super) fn dated(&self, whose: &Whose, lines: &[Line]) {
+        let object = whose.key();
+        if dialect::of(&object.group, &object.kind) != Some(Dialect::RayCluster) {
+            return;
+        }
+        let date = |line: &Line| Some((line.identity(), line.first_seen?));
+        let dates: HashMap<Identity, Timestamp> = lines.iter().filter_map(date).collect();
+        let key = Key { namespace: object.namespace, name: object.name };
+        let mut entries = self.entries();
+        if dates.is_empty() {
+            if let Some(entry) = entries.get_mut(&key) {
+                entry.dates = None;
+            }
+            return;
+        }
+        entries.entry(key).or_default().dates = Some((whose.uid.clone(), dates));
+    }
+
+    /// The same, where it was this very cluster.
+    pub(super) fn dates(&self, key: &Key, uid: &str) -> HashMap<Identity, Timestamp> {
+        let entries = self.entries();
+        let dates = entries.get(key).and_then(|entry| entry.dates.as_ref());
+        dates.filter(|(whose, _)| whose == uid).map(|(_, dates)| dates.clone()).unwrap_or_default()
     }
 
     /// What is left of a pause of this length since the status was written last.

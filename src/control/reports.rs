@@ -169,6 +169,9 @@ impl Reports {
             now: clock::now(),
         };
         let look = report::report(&subject, &facts);
+        if let Some(report) = look.report.get("report") {
+            self.index.reported(&key, report.clone());
+        }
         self.heed(&key, &stored, &look).await;
         let changed = self.keep(&key, &look.report).await;
         let joined = &look.joined;

@@ -17,7 +17,7 @@ use crate::http::ops::Finding;
 use crate::registration;
 
 /// API group, resource and verbs. The deployed `ClusterRole` holds exactly these, besides the Lease.
-pub const NEEDED: [(&str, &str, &[&str]); 28] = [
+pub const NEEDED: [(&str, &str, &[&str]); 29] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("ray.io", "rayclusters/status", &["patch"]),
     ("ray.io", "rayjobs", &["list"]),
@@ -47,6 +47,7 @@ pub const NEEDED: [(&str, &str, &[&str]); 28] = [
     ("events.k8s.io", "events", &["create", "patch"]),
     ("coordination.k8s.io", "leases", &["get", "list"]),
     ("apps", "deployments", &["list"]),
+    ("authentication.k8s.io", "tokenreviews", &["create"]),
     ("authorization.k8s.io", "subjectaccessreviews", &["create"]),
     ("authorization.k8s.io", "selfsubjectaccessreviews", &["create"]),
     ("apiextensions.k8s.io", "customresourcedefinitions", &["get"]),

@@ -2,7 +2,6 @@
 //!
 //! | file | role |
 //! | --- | --- |
-//! | [`identity`] | a token of Kubernetes -> who asks, and whether they may |
 //! | [`clusters`] | clusters of both API groups at the API server |
 //! | [`work`] | one request: the pure core between reads and a write |
 //! | [`wait`] | till every worker has joined, with or without telling of it |
@@ -14,7 +13,6 @@
 
 mod answer;
 mod clusters;
-mod identity;
 mod wait;
 mod work;
 
@@ -31,11 +29,11 @@ use tokio_util::task::TaskTracker;
 
 use self::answer::Done;
 use self::clusters::Clusters;
-use self::identity::Identities;
 use self::work::Next;
 use super::Snapshot;
 use super::call::Call;
 use super::counts::{Counts, Dialect as Spoken};
+use super::identity::Identities;
 use super::nodes::{Looks, Way};
 use super::objects::{PATIENCE, Turns};
 use super::ops::{Finding, Readiness, watched};

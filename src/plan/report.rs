@@ -28,7 +28,7 @@ pub const KIND: &str = "RayClusterReport";
 pub const PLURAL: &str = "rayclusterreports";
 
 /// The longest list of Pods.
-const MOST_PODS: usize = 20;
+pub const MOST_PODS: usize = 20;
 
 /// The longest list of groups.
 const MOST_GROUPS: usize = 100;

@@ -150,7 +150,8 @@ pub fn is_suspended(part: &Value) -> bool {
     part.get("suspend") == Some(&Value::Bool(true))
 }
 
-fn desired(cluster: &Cluster<'_>, group: &Group<'_>) -> i64 {
+/// Pods that the spec of a group asks for; none while it, or its cluster, is suspended.
+pub fn desired(cluster: &Cluster<'_>, group: &Group<'_>) -> i64 {
     if is_suspended(cluster.spec) || is_suspended(group.raw) {
         return 0;
     }

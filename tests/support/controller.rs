@@ -85,6 +85,11 @@ impl Controller {
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// The port of its operations.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its process id, for signals.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
@@ -109,7 +114,8 @@ impl Controller {
         self.page("/metrics").1
     }
 
-    fn page(&self, path: &str) -> (u16, String) {
+    /// What is at a path, asked of a host that is none.
+    pub(crate) fn page(&self, path: &str) -> (u16, String) {
         let ask = || {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
             stream.set_read_timeout(Some(SOON))?;

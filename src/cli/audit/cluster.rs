@@ -39,6 +39,7 @@ pub(super) fn read(
     runtime.block_on(async {
         let config = context::config(args.context.as_deref(), args.kubeconfig.as_deref()).await?;
         let server = config.cluster_url.to_string();
+        records.server.clone_from(&server);
         let client = Client::try_from(config).context("failed to make a client")?;
         let namespace = args.namespace.as_deref();
         if rules.policies.reads_namespaces() {
@@ -123,7 +124,9 @@ impl Audit<'_> {
         }
         self.namespace_exists().await?;
         match reports {
-            Some(reports) if self.dated || self.records.reach(Severity::Audit) => {
+            Some(reports)
+                if self.dated || self.records.drawn || self.records.reach(Severity::Audit) =>
+            {
                 self.date(&reports).await
             }
             _ => Ok(()),

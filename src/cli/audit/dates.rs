@@ -4,6 +4,7 @@
 //! finding that no report holds has none, and is as good as new: no report has seen it yet.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -75,19 +76,23 @@ pub(super) fn not_served(server: &str) -> String {
 pub(super) struct Dating<'a>(HashMap<ObjectKey, &'a mut Record>);
 
 impl<'a> Dating<'a> {
-    /// Of all records that have a finding.
+    /// Of all records that have a finding, or a place on a page.
     pub(super) fn of(records: &'a mut [Record]) -> Self {
-        let found = records.iter_mut().filter(|record| !record.lines.is_empty());
+        let found = records.iter_mut();
+        let found = found.filter(|record| !record.lines.is_empty() || record.page.is_some());
         Self(found.map(|record| (record.key(), record)).collect())
     }
 
-    /// Dates the findings of the object that a report is about.
+    /// Dates the findings of the object that a report is about, and tells the page of its workers.
     pub(super) fn read(&mut self, report: &Value) {
         let record = kept::subject(report).and_then(|subject| self.0.get_mut(&subject));
         let Some(record) = record else { return };
         let dates = kept::dates(report.get(kept::MEMBER));
         for line in &mut record.lines {
             line.first_seen = dates.get(&line.identity()).copied();
+        }
+        if let Some(page) = &mut record.page {
+            Arc::make_mut(page).told(report);
         }
     }
 }

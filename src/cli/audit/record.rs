@@ -10,6 +10,7 @@ use super::super::record::{Line, Place, Record};
 use super::Rules;
 use crate::admission::Review;
 use crate::model::{Finding, Severity};
+use crate::page::Cluster;
 use crate::plan::audit::found::Counts;
 use crate::plan::audit::{self, Identity, ObjectKey};
 
@@ -38,6 +39,10 @@ pub(in crate::cli) struct Records {
     pub(in crate::cli) older: usize,
     /// Findings that count and of which no report says when they were first seen.
     pub(in crate::cli) undated: usize,
+    /// Whether what a page tells is kept of each object.
+    pub(super) drawn: bool,
+    /// The API server that was asked; empty for files.
+    pub(super) server: String,
 }
 
 /// What a policy would do to what is there.
@@ -99,6 +104,7 @@ impl Records {
             place: place(&mut answer.spoken()),
             lines,
             policies,
+            page: self.drawn.then(|| Arc::new(Cluster::judged(&request, &answer))),
             namespace: request.namespace,
             name: request.name.unwrap_or_default(),
             ..Record::default()

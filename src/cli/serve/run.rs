@@ -24,6 +24,7 @@ use crate::control::certificate::Keeper;
 use crate::control::policies::Policies;
 use crate::control::{Controller, notes};
 use crate::http::ops::Readiness;
+use crate::http::page::Transport;
 use crate::http::{self, App, Snapshot};
 use crate::model::{NodeManager, Settings};
 use crate::tls::accept::{self, Door};
@@ -180,7 +181,9 @@ impl ServeArgs {
             None => app,
         };
         Arc::new(match controller {
-            Some(controller) => app.with_metrics(controller.metrics()),
+            Some(controller) => app
+                .with_metrics(controller.metrics())
+                .with_audit(self.work.audit_page(controller, Transport::Tls)),
             None => app,
         })
     }

@@ -43,14 +43,14 @@ impl Archive {
         Self { client: Some(client), reports }
     }
 
-    /// Brings the reports of all that was judged up to date; how many were written, and how many could
-    /// not be.
+    /// Brings the reports of all that was judged up to date: how many were written, how many could not
+    /// be, and all that was judged, dated.
     pub(super) async fn put_in_order(
         &self,
         judged: Vec<Judged>,
         leader: &Leader,
-    ) -> (usize, usize) {
-        let Some(client) = &self.client else { return (0, 0) };
+    ) -> (usize, usize, Vec<Judged>) {
+        let Some(client) = &self.client else { return (0, 0, judged) };
         let mut judged: HashMap<ObjectKey, Judged> =
             judged.into_iter().map(|it| (it.whose.key(), it)).collect();
         let (mut written, mut failed) = (0, 0);
@@ -81,18 +81,17 @@ impl Archive {
                 }
             }
         }
-        (written, failed)
+        (written, failed, judged.into_values().collect())
     }
 
-    /// Brings the reports of one object up to date.
-    pub(super) async fn replace(&self, judged: &Judged) -> kube::Result<()> {
+    /// Brings the reports of one object up to date, and dates what was found.
+    pub(super) async fn replace(&self, judged: &mut Judged) -> kube::Result<()> {
         let Some(client) = &self.client else { return Ok(()) };
-        let mut judged = judged.clone();
         for (form, resource) in &self.reports {
             let api = api(client, resource, &judged.whose.namespace);
             let stored = api.get_opt(&form.name(&judged.whose)).await?.map(resources::into_json);
             let stored = stored.filter(|stored| belongs(stored, &judged.whose));
-            if let Some(it) = planned(*form, stored.as_ref(), &mut judged) {
+            if let Some(it) = planned(*form, stored.as_ref(), judged) {
                 write(client, *form, resource, it).await?;
             }
         }

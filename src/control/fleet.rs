@@ -1,0 +1,93 @@
+//! The RayClusters as this replica knows them, judged, for the audit page.
+//!
+//! Input: the watches of the term, and what the controller found when it looked at each cluster last.
+//! Output: entries of the page. Nothing is asked of anybody. A replica that does not lead watches
+//! nothing, and says who does.
+
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
+use kube::runtime::reflector::Store;
+use tokio::sync::watch::Receiver;
+
+use super::index::{Index, Key};
+use super::{Controller, Watches, resources};
+use crate::admission::{PolicySet, Settings};
+use crate::clock;
+use crate::http::ops::Finding;
+use crate::http::page::{AuditPage, Seen, Source, Transport};
+use crate::model::NodeManager;
+use crate::page::Cluster;
+use crate::plan::audit::{answer, question};
+
+/// What is watched in one term.
+#[derive(Clone)]
+pub(super) struct Term {
+    pub(super) index: Arc<Index>,
+    pub(super) store: Store<DynamicObject>,
+}
+
+impl Controller {
+    /// The audit page of what this replica watches, for tokens that name `audience`.
+    pub fn audit_page(&self, audience: &str, transport: Transport) -> AuditPage {
+        let audited = Audited {
+            watches: Arc::clone(&self.watches),
+            settings: self.options.terms.settings.clone(),
+            manager: self.auto.manager(),
+            policies: self.policies_in_force(),
+            leader: Box::new(self.leader.check()),
+        };
+        let source: Source = Arc::new(move || audited.seen());
+        AuditPage::new(self.client.clone(), audience, transport, source)
+    }
+}
+
+/// What the page is made from.
+struct Audited {
+    watches: Watches,
+    settings: Settings,
+    manager: Receiver<Option<NodeManager>>,
+    policies: Receiver<PolicySet>,
+    leader: Box<dyn Fn() -> Finding + Send + Sync>,
+}
+
+impl Audited {
+    fn seen(&self) -> Result<Seen, String> {
+        let term = super::lock(&self.watches).clone();
+        let Some(Term { index, store }) = term else {
+            let why = (self.leader)().unwrap_or_else(|why| why);
+            return Err(format!(
+                "this replica watches no clusters: {why}; forward to the one that leads"
+            ));
+        };
+        if !index.is_complete() {
+            return Err("the first lists of the watches are not complete yet; try again".to_owned());
+        }
+        let manager = self.settings.node_manager.or_else(|| *self.manager.borrow());
+        let settings = Settings { node_manager: manager, ..self.settings.clone() };
+        let policies = self.policies.borrow().clone();
+        let mut leaving = 0;
+        let mut clusters = Vec::new();
+        for object in store.state() {
+            let request = question("", resources::json(&object), false);
+            let Some(answer) = answer(&settings, &policies, &request) else {
+                leaving += 1;
+                continue;
+            };
+            let mut cluster = Cluster::judged(&request, &answer);
+            if let Some(report) = index.report(&Key::of(&object), &cluster.uid) {
+                cluster.observed(&report);
+            }
+            cluster.date(&index.dates(&Key::of(&object), &cluster.uid));
+            clusters.push(Arc::new(cluster));
+        }
+        let mut notes = vec![
+            "RayJobs, RayServices, RayCronJobs and Domino's clusters (raywarden audit has them)"
+                .to_owned(),
+        ];
+        if leaving > 0 {
+            notes.push(format!("{leaving} being deleted"));
+        }
+        Ok(Seen { clusters, made: clock::now(), notes })
+    }
+}
