@@ -22,7 +22,8 @@ TEST_SECONDS = 1500
 LIST_SECONDS = 60
 _PART = re.compile(r"^\s+--- (PASS|FAIL|SKIP): (\S+) ", re.MULTILINE)
 _RESULT = re.compile(r"^--- (PASS|FAIL|SKIP): ", re.MULTILINE)
-_REASON = re.compile(r"^\s+(\S+\.go:\d+: .*)$", re.MULTILINE)
+_REASON = re.compile(r"^\s+(\S+_test\.go:\d+: .*(?:\n +(?!\S+\.go:).*){0,24})$", re.MULTILINE)
+_REASON_LINES = 12
 _WORDS = {"PASS": "passed", "FAIL": "FAILED", "SKIP": "skipped"}
 
 
@@ -90,8 +91,9 @@ class Suite:
                 sink.write(json.dumps(record) + "\n")
             print(line, flush=True)
             if result == "FAIL":
-                for reason in _REASON.findall(said)[-3:]:
-                    print(f"          {reason[:300]}", flush=True)
+                for reason in _REASON.findall(said)[-1:]:
+                    for words in reason.splitlines()[:_REASON_LINES]:
+                        print(f"          {words.strip()[:300]}", flush=True)
 
     def count(self, result: str) -> int:
         return list(self.results.values()).count(result)
