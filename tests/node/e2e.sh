@@ -33,8 +33,11 @@ take_down() {
   "$here/down.sh" 8>&- || status=1
   [ -z "${KEEP_LOGS:-}" ] || say "logs are in $KEEP_LOGS"
   if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
-  [ "$left_out" = 0 ] || left_out=", $left_out left out"
-  echo "$passed passed, $failed failed${left_out#0}"
+  if [ "$left_out" = 0 ]; then
+    echo "$passed passed, $failed failed"
+  else
+    echo "$passed passed, $failed failed, $left_out left out"
+  fi
   [ "$failed" = 0 ]
   exit
 }

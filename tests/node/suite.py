@@ -22,8 +22,8 @@ TEST_SECONDS = 1500
 LIST_SECONDS = 60
 _PART = re.compile(r"^\s+--- (PASS|FAIL|SKIP): (\S+) ", re.MULTILINE)
 _RESULT = re.compile(r"^--- (PASS|FAIL|SKIP): ", re.MULTILINE)
-_REASON = re.compile(r"^\s+(\S+_test\.go:\d+: .*(?:\n +(?!\S+\.go:).*){0,24})$", re.MULTILINE)
-_REASON_LINES = 12
+_REASON = re.compile(r"^\s+(\S+_test\.go:\d+: .*(?:\n +(?! |\S+_test\.go:).*)*)$", re.MULTILINE)
+_REASON_LINES = 16
 _WORDS = {"PASS": "passed", "FAIL": "FAILED", "SKIP": "skipped"}
 
 
@@ -83,7 +83,9 @@ class Suite:
         if "/" in test and f"--- {result}: {test} " not in said:
             result = "FAIL"
         told = ", ".join(f"{name} {_WORDS[part]}" for name, part in parts.items())
-        line = f"{_WORDS[result]:7} {seconds:6.1f} s  {self.args.manager:9}  {self.name} {test}" + (f" ({told})" if told else "")
+        # Under KubeRay alone a failure is a finding, and no one's fault here.
+        word = "fails" if self.args.again and result == "FAIL" else _WORDS[result]
+        line = f"{word:7} {seconds:6.1f} s  {self.args.manager:9}  {self.name} {test}" + (f" ({told})" if told else "")
         record = {"manager": self.args.manager, "suite": self.name, "test": test, "result": result, "seconds": round(seconds, 1)}
         with self.printing:
             self.results[test] = result
