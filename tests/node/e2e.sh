@@ -8,6 +8,7 @@
 #                   is left out, and its log kept.
 #   e2e.sh race     no suite: how long workers take to join, raywarden and KubeRay in turns
 #
+# ONLY        of KubeRay's suites only the tests whose names this regular expression finds
 # KEEP_LOGS   where logs go when something failed or was left out (default: target/e2e)
 # shellcheck source=tests/node/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -52,7 +53,7 @@ suite() {
   echo "== $title"
   said=$(mktemp)
   "$@" 8>&- 2>&1 | tee "$said" || true
-  last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$said" | tail -n 1)
+  last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$said" | tail -n 1) || true
   rm -f "$said"
   if [ -z "$last" ]; then
     failed=$((failed + 1))
@@ -68,7 +69,7 @@ suite() {
 kuberays() {
   local each
   for each in e2e sampleyaml e2eautoscaler; do
-    suite "KubeRay's $each, node manager $1" "$here/kuberay.sh" test "$each" "$1"
+    suite "KubeRay's $each, node manager $1" "$here/kuberay.sh" test "$each" "$1" "${ONLY:-.}"
   done
 }
 

@@ -140,8 +140,8 @@ def main() -> int:
         tests = sorted({record["test"] for record in earlier})
     else:
         tests = [test for test in args.test or suite.listed() if re.search(args.only, test)]
-        if not tests:
-            parser.error(f"no test is called like {args.only}")
+        if not tests and args.only == ".":
+            parser.error(f"{suite.name} has no tests")
     with ThreadPoolExecutor(args.at_once) as pool:
         list(pool.map(suite.run, tests))
     if args.again:
