@@ -186,7 +186,7 @@ healthzBindAddress: 127.0.0.1
 maxPods: 200
 imageGCHighThresholdPercent: 100
 imageMaximumGCAge: 0s
-evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%, nodefs.inodesFree: 1%}
+evictionHard: {memory.available: 100Mi, nodefs.available: 200Mi, imagefs.available: 200Mi, nodefs.inodesFree: 1%}
 END
   # What the kubelet mounts must be seen by containerd, out of a mount namespace of its own too.
   if ! grep -q " $data/kubelet .* shared:" /proc/self/mountinfo; then
