@@ -23,7 +23,7 @@ test: ## all tests, the real API server and kubectl included
 e2e: ## the autoscaler walkthrough on a real Kubernetes node with real Ray (root, Linux)
 	tests/node/e2e.sh
 
-e2e-full: ## the same, and KubeRay's own suites
+e2e-full: ## the same, and KubeRay's own suites (over an hour)
 	tests/node/e2e.sh full
 
 e2e-up: ## a real node with raywarden on it, to play with (root, Linux)

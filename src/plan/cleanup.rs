@@ -1,6 +1,6 @@
 //! The state that a fault-tolerant head leaves in Redis, and its removal when the cluster is deleted.
 //!
-//! A finalizer of KubeRay's own name keeps the deleted cluster till its Pods are gone and a Job has
+//! A finalizer of KubeRay's own name keeps the deleted cluster till its head is gone and a Job has
 //! emptied its part of Redis. It never keeps a cluster for ever: a Job that fails, a time that is over
 //! or a namespace that is being deleted, where no Job can be made, let it go. Source: KubeRay's
 //! clean-up of fault tolerance.
@@ -11,11 +11,11 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::build::fault;
-use super::nodes::{is_empty, take_away};
+use super::nodes::take_away;
 use super::object::{owners, set};
 use super::pod::{CLUSTER, CREATED_BY, GROUP, NODE_TYPE, OURSELVES};
 use super::workers::Why;
-use super::{Action, Observed, Plan, Subject, Terms, build, step};
+use super::{Action, Observed, Plan, Subject, Terms, build, head, step};
 use crate::dialect::kuberay::FT_NAMESPACE;
 use crate::model::names::HEAD_GROUP;
 use crate::model::template::{list, member, text};
@@ -95,11 +95,11 @@ pub(super) fn end(subject: &Subject<'_>, observed: &Observed<'_>, terms: &Terms,
         return;
     }
     plan.again_in(over);
-    if is_empty(subject.uid, observed.pods) {
+    plan.actions.extend(take_away(subject, observed, Why::Deleted));
+    // A head that runs would write again what the Job removes. A worker writes nothing there, and one
+    // that lost its head may take its whole grace period to end.
+    if head::heads(subject.uid, observed.pods).is_empty() {
         plan.actions.extend(step::step(job, observed.existing, subject.uid));
-    } else {
-        // A head that runs would write again what the Job removes.
-        plan.actions.extend(take_away(subject, observed, Why::Deleted));
     }
 }
 

@@ -20,6 +20,9 @@ use super::{Action, Observed, Plan, Subject, group, head};
 use crate::model::template::{list, member, text};
 use crate::model::{Container, Quantity, requests};
 
+/// KubeRay's word for why a cluster is not provisioned, a suspended one too.
+const PROVISIONING: &str = "RayClusterPodsProvisioning";
+
 /// What went wrong when a plan was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -285,16 +288,13 @@ fn conditions(
                 "the head and every worker asked for were ready",
             )
         } else {
-            Condition::fails(
-                PROVISIONED,
-                "RayClusterPodsProvisioning",
-                "Pods are being made for the first time",
-            )
+            Condition::fails(PROVISIONED, PROVISIONING, "Pods are being made for the first time")
         });
     }
     (wanted, gone)
 }
 
+/// KubeRay gives these two conditions their own names as reasons, whether they hold or not.
 fn stage_conditions(
     subject: &Subject<'_>,
     observed: &Observed<'_>,
@@ -303,17 +303,15 @@ fn stage_conditions(
     let is = |kind| condition::is_true(subject.status, kind);
     match stage {
         Stage::Begins => vec![
-            Condition::holds(SUSPENDING, "RayClusterSuspending", "Pods are about to be taken away"),
-            Condition::fails(SUSPENDED, "RayClusterSuspending", "not yet"),
+            Condition::holds(SUSPENDING, SUSPENDING, "Pods are about to be taken away"),
+            Condition::fails(SUSPENDED, SUSPENDED, "not yet"),
         ],
         Stage::TakesAway if is_empty(subject.uid, observed.pods) => vec![
-            Condition::fails(SUSPENDING, "RayClusterSuspended", "no Pod is left"),
-            Condition::holds(SUSPENDED, "RayClusterSuspended", "no Pod is left"),
-            Condition::fails(PROVISIONED, "RayClusterSuspended", "suspended"),
+            Condition::fails(SUSPENDING, SUSPENDING, "no Pod is left"),
+            Condition::holds(SUSPENDED, SUSPENDED, "no Pod is left"),
+            Condition::fails(PROVISIONED, PROVISIONING, "suspended"),
         ],
-        Stage::Runs if is(SUSPENDED) => {
-            vec![Condition::fails(SUSPENDED, "RayClusterResumed", "resumed")]
-        }
+        Stage::Runs if is(SUSPENDED) => vec![Condition::fails(SUSPENDED, SUSPENDED, "resumed")],
         Stage::TakesAway | Stage::Rests | Stage::Runs => Vec::new(),
     }
 }

@@ -308,6 +308,21 @@ fn a_fault_tolerant_cluster_is_kept_till_its_pods_are_gone_and_a_job_has_ended()
 }
 
 #[test]
+fn the_clean_up_waits_for_a_head_that_ends_slowly_and_for_no_worker() {
+    let mut world = fault_tolerant();
+    for pod in world.pods.values_mut() {
+        pod["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:00Z");
+    }
+    deleted(&mut world);
+    let begun = |world: &World| world.objects.iter().any(|object| object["kind"] == "Job");
+    world.round(usize::MAX);
+    assert!(!begun(&world));
+    world.pods.retain(|_, pod| pod["metadata"]["labels"]["ray.io/node-type"] == "worker");
+    world.round(usize::MAX);
+    assert!(begun(&world) && world.count(NodeType::Worker) == 2);
+}
+
+#[test]
 fn a_clean_up_that_cannot_end_keeps_neither_a_cluster_nor_a_namespace_for_ever() {
     let mut late = fault_tolerant();
     deleted(&mut late);

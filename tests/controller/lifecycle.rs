@@ -34,14 +34,23 @@ fn a_suspended_cluster_has_no_pods_and_comes_back_under_new_names() {
         space.wait_condition("lab", "RayClusterSuspended", "True");
         assert!(space.list("pods").is_empty());
         assert_eq!(space.cluster("lab")["status"]["state"], "suspended");
-        assert_eq!(space.condition("lab", "RayClusterSuspending")["status"], "False");
-        assert_eq!(space.condition("lab", "RayClusterProvisioned")["status"], "False");
+        for (kind, status, reason) in [
+            ("RayClusterSuspending", "False", "RayClusterSuspending"),
+            ("RayClusterSuspended", "True", "RayClusterSuspended"),
+            ("RayClusterProvisioned", "False", "RayClusterPodsProvisioning"),
+        ] {
+            let condition = space.condition("lab", kind);
+            assert_eq!(
+                (&condition["status"], &condition["reason"]),
+                (&json!(status), &json!(reason))
+            );
+        }
         space.stays(MOMENT, "a suspended cluster", || space.list("pods").is_empty());
 
         space.merge("rayclusters", "lab", &resume);
 
         let condition = space.wait_condition("lab", "RayClusterSuspended", "False");
-        assert_eq!(condition["reason"], "RayClusterResumed");
+        assert_eq!(condition["reason"], "RayClusterSuspended");
     }
     space.settle("lab", 2);
     note_names();

@@ -2,10 +2,11 @@
 # Installs raywarden on the node from its own manifests, as an administrator does, and waits until it
 # is asked.
 #
-#   install.sh standalone|auto
+#   install.sh standalone|auto|none
 #
 # standalone  with raywarden's RayCluster CRD, unless one is there, and --node-manager raywarden
 # auto        as it comes, beside whoever is there
+# none        takes raywarden away again
 # shellcheck source=tests/node/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 kubectl=$run/kubectl
@@ -30,7 +31,12 @@ case ${1:-} in
     "$kubectl" apply -k "$root/deploy/standalone" >/dev/null
     ;;
   auto) "$kubectl" apply -k "$root/deploy" >/dev/null ;;
-  *) die "usage: install.sh standalone|auto" ;;
+  none)
+    "$kubectl" delete -k "$root/deploy" --ignore-not-found --timeout=120s >/dev/null
+    say "raywarden is gone"
+    exit
+    ;;
+  *) die "usage: install.sh standalone|auto|none" ;;
 esac
 "$kubectl" -n raywarden-system rollout status deployment/raywarden --timeout=120s >/dev/null ||
   { "$kubectl" -n raywarden-system describe pods >&2; die "raywarden does not become ready"; }

@@ -131,16 +131,18 @@ END
   within 30 "containerd answers" on_containerd version
 }
 
-# import_images: each archive that is newer than what containerd has of it
+# import_images: each archive that is newer than what containerd has of it, or of which it has lost an
+# image: on a full disk the kubelet removes what no Pod uses
 import_images() {
-  local archive name
+  local archive known has
   for archive in "$images"/*.tar; do
-    name=$store/.$(basename "$archive")
-    [ ! -e "$name" ] || [ "$archive" -nt "$name" ] || continue
+    known=$store/.$(basename "$archive")
+    has=$(on_containerd images ls -q)
+    if [ -s "$known" ] && [ ! "$archive" -nt "$known" ] && [ -z "$(grep -vxF "$has" "$known")" ]; then continue; fi
     say "importing $(basename "$archive")"
     # Without names there would be nothing to run: the index gives them.
-    on_containerd images import --digests=false "$archive" >/dev/null
-    touch -r "$archive" "$name"
+    on_containerd images import --digests=false "$archive" | sed -n 's/^unpacking \([^ ]*\) .*/\1/p' >"$known"
+    touch -r "$archive" "$known"
   done
 }
 
@@ -186,7 +188,7 @@ healthzBindAddress: 127.0.0.1
 maxPods: 200
 imageGCHighThresholdPercent: 100
 imageMaximumGCAge: 0s
-evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%, nodefs.inodesFree: 1%}
+evictionHard: {memory.available: 100Mi, nodefs.available: 200Mi, imagefs.available: 200Mi, nodefs.inodesFree: 1%}
 END
   # What the kubelet mounts must be seen by containerd, out of a mount namespace of its own too.
   if ! grep -q " $data/kubelet .* shared:" /proc/self/mountinfo; then

@@ -133,9 +133,10 @@ compile() {
   done
 }
 
-# compile_suite SUITE.test: a suite of KubeRay's, unmodified, out of its module
+# compile_suite SUITE.test: a suite of KubeRay's, unmodified, out of its module. Its paths stay in it:
+# sampleyaml finds the samples by where its own source is.
 compile_suite() {
-  watched "$1" "$work/$1.log" nice -n 5 go -C "$here/kuberay" test -c -trimpath -o "$work/$1" \
+  watched "$1" "$work/$1.log" nice -n 5 go -C "$here/kuberay" test -c -o "$work/$1" \
     "github.com/ray-project/kuberay/ray-operator/test/${1%.test}"
   mkdir -p "$(dirname "$(home "$1")")"
   mv -f "$work/$1" "$(home "$1")"
