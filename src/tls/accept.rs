@@ -23,6 +23,10 @@ use super::connection::{self, Signals};
 /// How long the listener must have been quiet before it is closed.
 const QUIET: Duration = Duration::from_millis(50);
 
+/// For how long it is kept open at most where clients keep coming: whatever the kernel had taken by then
+/// is served long before.
+const LAST_GUESTS: Duration = Duration::from_secs(1);
+
 /// A pause after a failed accept: with no file descriptor left, trying again at once only spins.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -100,10 +104,10 @@ impl Door {
             }
         }
         // Connections of the backlog are established for their clients: closing now resets them.
-        for _ in 0..self.limits.connections {
-            let Ok(Ok((stream, peer))) = timeout(QUIET, self.listener.accept()).await else {
-                break;
-            };
+        let closing = Instant::now();
+        while closing.elapsed() < LAST_GUESTS
+            && let Ok(Ok((stream, peer))) = timeout(QUIET, self.listener.accept()).await
+        {
             hall.admit(stream, peer);
         }
         drop(self.listener);
