@@ -16,6 +16,7 @@ CALLERS = 4
 RESTART_SECONDS = 180
 # Callers go on for a while after the restart, when old replicas have drained.
 AFTER = 10.0
+PULSE = 0.05
 
 
 class Failed(Exception):
@@ -42,9 +43,20 @@ def restart(kubectl: str, bad: Path) -> str:
         until = time.monotonic() + RESTART_SECONDS + AFTER
         while not ended.is_set() and time.monotonic() < until:
             done = run(kubectl, "create", "--dry-run=server", "--filename", str(bad))
-            (refused if "[raywarden bounds/" in done.stderr else lost).append(done.stdout + done.stderr)
+            said = f"at {time.strftime('%T')}: {done.stdout}{done.stderr}"
+            (refused if "[raywarden bounds/" in done.stderr else lost).append(said)
 
-    callers = [threading.Thread(target=call) for _ in range(CALLERS)]
+    gaps = [0.0]
+
+    def pulse() -> None:
+        """How long a thread that only sleeps was kept from waking up: a machine with no time answers nobody."""
+        last = time.monotonic()
+        while not ended.wait(PULSE):
+            now = time.monotonic()
+            gaps.append(now - last - PULSE)
+            last = now
+
+    callers = [threading.Thread(target=call) for _ in range(CALLERS)] + [threading.Thread(target=pulse)]
     for caller in callers:
         caller.start()
     try:
@@ -55,9 +67,10 @@ def restart(kubectl: str, bad: Path) -> str:
         ended.set()
         for caller in callers:
             caller.join()
+    stood = f"the machine stood still for {max(gaps):.1f} s at most"
     if lost:
-        raise Failed(f"{len(lost)} of {len(lost) + len(refused)} calls were not answered: {lost[0].strip()[:300]}")
-    return f"{len(refused)} calls, each answered"
+        raise Failed(f"{len(lost)} of {len(lost) + len(refused)} calls were not answered; {stood}; {lost[0].strip()[:300]}")
+    return f"{len(refused)} calls, each answered; {stood}"
 
 
 def another_leads(kubectl: str, _bad: Path) -> str:

@@ -32,7 +32,9 @@ make_folders() {
 }
 
 make_bridge() {
-  ip link show "$bridge" >/dev/null 2>&1 || ip link add "$bridge" type bridge
+  # Without an address of its own a bridge takes that of one of its Pods, and another one when that Pod
+  # goes: for seconds no other Pod's answer reaches this machine then.
+  ip link show "$bridge" >/dev/null 2>&1 || ip link add "$bridge" address 0a:58:c6:12:00:01 type bridge
   ip addr show dev "$bridge" | grep -q "inet $node_ip/" || ip addr add "$node_ip/24" dev "$bridge"
   ip link set "$bridge" up
   sysctl -qw net.ipv4.ip_forward=1
