@@ -9,7 +9,7 @@ pub(crate) const NAMESPACE: &str = "team-a";
 pub(crate) const KINDS: [&str; 4] = ["RayCluster", "RayJob", "RayService", "RayCronJob"];
 
 /// What can be wrong; `none` is sound.
-pub(crate) const FAULTS: [&str; 17] = [
+pub(crate) const FAULTS: [&str; 30] = [
     "none",
     "min-above-max",
     "negative-min",
@@ -27,6 +27,19 @@ pub(crate) const FAULTS: [&str; 17] = [
     "no-owner",
     "default-account",
     "foreign-account",
+    "no-maximum",
+    "high-minimum",
+    "no-auth",
+    "old-ray",
+    "ingress",
+    "load-balancer",
+    "node-port",
+    "external-address",
+    "host-port",
+    "host-network",
+    "no-queue",
+    "foreign-queue",
+    "other-queue",
 ];
 
 fn group(name: &str) -> Value {
@@ -52,12 +65,14 @@ fn template(account: &str) -> Value {
 /// An object of that kind with these faults.
 pub(crate) fn object(kind: &str, faults: &[&str], name: &str) -> Value {
     let mut spec = json!({
-        "rayVersion": "2.52.0",
+        "rayVersion": "2.52.0", "authOptions": {"mode": "token"},
         "headGroupSpec": {"rayStartParams": {}, "template": template("ray-head")},
         "workerGroupSpecs": [group("small"), group("large")],
     });
     let mut metadata = json!({
-        "name": name, "namespace": NAMESPACE, "labels": {"cost-center": "cc-1", "owner": "ada"},
+        "name": name, "namespace": NAMESPACE, "labels": {
+            "cost-center": "cc-1", "owner": "ada", "kueue.x-k8s.io/queue-name": "team-queue",
+        },
     });
     for fault in faults {
         break_it(fault, &mut spec, &mut metadata);
@@ -104,6 +119,41 @@ fn break_it(fault: &str, spec: &mut Value, metadata: &mut Value) {
         "foreign-account" => {
             spec["headGroupSpec"]["template"]["spec"]["serviceAccountName"] = json!("admin");
         }
+        "no-maximum" => {
+            large.as_object_mut().expect("a group").remove("maxReplicas");
+        }
+        "high-minimum" => {
+            large["minReplicas"] = json!(8);
+            large["maxReplicas"] = json!(9);
+        }
+        other => break_more(other, spec, metadata),
+    }
+}
+
+fn break_more(fault: &str, spec: &mut Value, metadata: &mut Value) {
+    const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+    let head = &mut spec["headGroupSpec"];
+    match fault {
+        "no-auth" => {
+            spec.as_object_mut().expect("a spec").remove("authOptions");
+        }
+        "old-ray" => spec["rayVersion"] = json!("2.9.3"),
+        "ingress" => head["enableIngress"] = json!(true),
+        "load-balancer" => head["serviceType"] = json!("LoadBalancer"),
+        "node-port" => head["headService"] = json!({"spec": {"type": "NodePort"}}),
+        "external-address" => {
+            head["headService"] = json!({"spec": {"externalIPs": ["192.0.2.1"]}});
+        }
+        "host-port" => {
+            let container = &mut head["template"]["spec"]["containers"][0];
+            container["ports"] = json!([{"containerPort": 8265, "hostPort": 8265}]);
+        }
+        "host-network" => head["template"]["spec"]["hostNetwork"] = json!(true),
+        "no-queue" => {
+            metadata["labels"].as_object_mut().expect("labels").remove(QUEUE);
+        }
+        "foreign-queue" => metadata["labels"][QUEUE] = json!("default"),
+        "other-queue" => metadata["labels"][QUEUE] = json!("team-other"),
         other => panic!("no fault {other}"),
     }
 }

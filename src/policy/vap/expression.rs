@@ -19,6 +19,8 @@ pub(super) struct Claim {
     pub(super) message: String,
     /// Only new objects are asked.
     pub(super) create_only: bool,
+    /// It is about what a write changes: there is no stored state to compare with.
+    pub(super) compares: bool,
     /// Conditions under which the object may break it.
     pub(super) unless: Vec<String>,
 }
@@ -35,6 +37,7 @@ impl Claim {
             keeps: keeps.into(),
             message: message.into(),
             create_only: false,
+            compares: false,
             unless: Vec::new(),
         }
     }
@@ -43,10 +46,16 @@ impl Claim {
         Self { create_only: true, ..self }
     }
 
+    pub(super) fn of_the_change(self) -> Self {
+        Self { compares: true, ..self }
+    }
+
     /// The entry of `validations`.
     pub(super) fn validation(&self, policy: Option<&str>) -> Value {
         let new = spread(&self.keeps, "");
-        let expression = if self.create_only {
+        let expression = if self.compares {
+            new
+        } else if self.create_only {
             format!("oldObject != null || ({new})")
         } else {
             format!("({new}) || (oldObject != null && !({}))", spread(&self.keeps, "old_"))

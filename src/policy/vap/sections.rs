@@ -2,8 +2,13 @@
 
 use super::Claims;
 use super::expression::{Claim, allows, literal};
+use crate::dialect::kuberay::QUEUE;
 use crate::model::RuleId;
-use crate::policy::spec::{Enforcement, LabelsSpec, PolicySpec, ServiceAccountsSpec};
+use crate::model::cluster::UNBOUNDED;
+use crate::policy::spec::{
+    BoundsSpec, Enforcement, Exposure, ExposureSpec, LabelsSpec, PolicySpec, QueueSpec,
+    ServiceAccountsSpec,
+};
 
 /// Amounts cannot be summed over lists there.
 const SUMS: &str = "an expression there cannot add up quantities";
@@ -27,14 +32,25 @@ pub(super) fn claims(spec: &PolicySpec) -> Claims {
     if let Some(section) = &spec.service_accounts {
         service_accounts(section, section.enforcement.unwrap_or(usual), &mut out);
     }
+    if let Some(section) = &spec.bounds {
+        bounds(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
+    if let Some(section) = &spec.auth {
+        auth(section.enforcement.unwrap_or(usual), &mut out);
+    }
+    if let Some(section) = &spec.exposure {
+        exposure(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
+    if let Some(section) = &spec.queue {
+        queue(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
     let left = [
         (spec.ceilings.is_some(), "spec.ceilings", SUMS),
         (spec.resources.is_some(), "spec.resources", WEBHOOK),
         (spec.gpus.is_some(), "spec.gpus", WEBHOOK),
         (spec.pod_security.is_some(), "spec.podSecurity", STANDARDS),
         (spec.sidecar.is_some(), "spec.sidecar", WEBHOOK),
-        (spec.auth.is_some(), "spec.auth", WEBHOOK),
-        (spec.queue.is_some(), "spec.queue", WEBHOOK),
+        (spec.images.is_some(), "spec.images", WEBHOOK),
         (spec.autoscaling.is_some(), "spec.autoscaling", WEBHOOK),
         (!spec.rules.is_empty(), "spec.rules", VARIABLES),
     ];
@@ -100,4 +116,129 @@ fn service_accounts(section: &ServiceAccountsSpec, enforcement: Enforcement, out
     let message =
         format!("a template runs as a service account that is not allowed; allowed: {allowed}");
     out.add(enforcement, Claim::new(RuleId::POLICY_SERVICE_ACCOUNTS, keeps, message));
+}
+
+fn bounds(section: &BoundsSpec, enforcement: Enforcement, out: &mut Claims) {
+    if section.require_maximum {
+        out.add(
+            enforcement,
+            Claim::new(
+                RuleId::POLICY_MAXIMUM_REQUIRED,
+                format!("{{groups}}.all(g, has(g.maxReplicas) && g.maxReplicas != {UNBOUNDED})"),
+                "a worker group has no maximum of its own; allowed: a number that somebody chose; \
+                 set maxReplicas",
+            ),
+        );
+    }
+    if let Some(most) = section.minimum_at_most {
+        out.add(
+            enforcement,
+            Claim::new(
+                RuleId::POLICY_MINIMUM_CEILING,
+                format!("{{groups}}.all(g, !has(g.minReplicas) || g.minReplicas <= {most})"),
+                format!("a worker group keeps too many replicas; allowed: at most {most}; lower minReplicas"),
+            ),
+        );
+    }
+}
+
+fn auth(enforcement: Enforcement, out: &mut Claims) {
+    out.add(
+        enforcement,
+        Claim::new(
+            RuleId::POLICY_AUTH,
+            "has({spec}.authOptions) && has({spec}.authOptions.mode) && \
+             {spec}.authOptions.mode == 'token' && has({spec}.rayVersion) && \
+             {spec}.rayVersion.matches('^v*(2[.](5[2-9]|[6-9][0-9]|[0-9]{3,})|\
+             ([3-9]|[1-9][0-9]+)[.][0-9])')",
+            "no token is asked for, or this Ray knows none; allowed: authOptions: {mode: token} with \
+             rayVersion 2.52.0 or newer",
+        ),
+    );
+}
+
+fn exposure(section: &ExposureSpec, enforcement: Enforcement, out: &mut Claims) {
+    let head = "{spec}.headGroupSpec";
+    let service = format!("{head}.headService");
+    let of_service = |field: &str, holds: &str| {
+        let there = |service: &str| {
+            format!("(has({service}) && has({service}.spec) && has({service}.spec.{field}))")
+        };
+        let serve = "object.spec.serveService";
+        let holds = |service: &str| holds.replace("{value}", &format!("{service}.spec.{field}"));
+        format!(
+            "(!{} || {}) && (request.kind.kind != 'RayService' || !{} || {})",
+            there(&service),
+            holds(&service),
+            there(serve),
+            holds(serve)
+        )
+    };
+    let of_type = |kind: &str| {
+        format!(
+            "(!has({head}.serviceType) || {head}.serviceType != '{kind}') && {}",
+            of_service("type", &format!("{{value}} != '{kind}'"))
+        )
+    };
+    let of_containers = |list: &str| {
+        format!(
+            "{{pods}}.all(p, !has(p.{list}) || p.{list}.all(c, !has(c.ports) || \
+             c.ports.all(o, !has(o.hostPort) || o.hostPort == 0)))"
+        )
+    };
+    for way in &section.forbid {
+        let (keeps, what) = match way {
+            Exposure::Ingress => (
+                format!("!has({head}.enableIngress) || !{head}.enableIngress"),
+                "an Ingress to the head",
+            ),
+            Exposure::LoadBalancer => (of_type("LoadBalancer"), "a Service of type LoadBalancer"),
+            Exposure::NodePort => (of_type("NodePort"), "a Service of type NodePort"),
+            Exposure::ExternalIps => (
+                of_service("externalIPs", "{value}.size() == 0"),
+                "a Service with external addresses",
+            ),
+            Exposure::HostPort => (
+                format!("{} && {}", of_containers("containers"), of_containers("initContainers")),
+                "a port of the node",
+            ),
+            Exposure::HostNetwork => (
+                "{pods}.all(p, !has(p.hostNetwork) || !p.hostNetwork)".to_owned(),
+                "Pods in the node's network",
+            ),
+        };
+        let message = format!("{what} opens the cluster to the outside; take it out");
+        out.add(enforcement, Claim::new(RuleId::POLICY_EXPOSURE, keeps, message));
+    }
+}
+
+fn queue(section: &QueueSpec, enforcement: Enforcement, out: &mut Claims) {
+    let named = |labels: &str| format!("('{QUEUE}' in {labels} && {labels}['{QUEUE}'] != '')");
+    let value = format!("{{labels}}['{QUEUE}']");
+    if section.required || !section.allowed.is_empty() {
+        let absent = if section.required { "false" } else { "true" };
+        let keeps =
+            format!("({}) ? ({}) : {absent}", named("{labels}"), allows(&value, &section.allowed));
+        let allowed = if section.allowed.is_empty() {
+            "the name of a LocalQueue of this namespace".to_owned()
+        } else {
+            section.allowed.join(", ")
+        };
+        let message = format!("the label {QUEUE} is missing or not allowed; allowed: {allowed}");
+        out.add(enforcement, Claim::new(RuleId::POLICY_QUEUE, keeps, message));
+    }
+    if section.immutable {
+        let old = "variables.old_labels";
+        let keeps = format!(
+            "oldObject == null || !{} || ({} && {value} == {old}['{QUEUE}'])",
+            named(old),
+            named("{labels}")
+        );
+        let message = "a queued cluster stays in its queue; label it as before, or delete it and \
+                       create it anew";
+        out.add(
+            enforcement,
+            Claim::new(RuleId::POLICY_QUEUE_IMMUTABLE, keeps, message).of_the_change(),
+        );
+    }
 }
