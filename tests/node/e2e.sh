@@ -4,7 +4,8 @@
 #
 #   e2e.sh          the walkthrough, with raywarden as node manager and beside KubeRay's operator
 #   e2e.sh full     and what KubeRay's own suites say of RayClusters, under both, and a rolling restart
-#                   under load. What failed runs once more under KubeRay alone: a test that fails there too
+#                   under load, Kueue, and life beside KubeRay. What failed in a suite of KubeRay's runs once
+#                   more under KubeRay alone: a test that fails there too
 #                   is left out, and its log kept.
 #   e2e.sh race     no suite: how long workers take to join, raywarden and KubeRay in turns
 #
