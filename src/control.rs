@@ -132,9 +132,10 @@ impl Controller {
         let watches = Watches::default();
         let metrics = Arc::new(Metrics::new());
         let auto = Auto::new(&options.terms.settings);
-        let policies = options
-            .watches_policies
-            .then(|| Policies::watch(client.clone(), options.policies.clone(), stop.clone()));
+        let policies = options.watches_policies.then(|| {
+            let settings = options.terms.settings.clone();
+            Policies::watch(client.clone(), options.policies.clone(), settings, stop.clone())
+        });
         Self { client, options, rights, watches, metrics, auto, policies, leader, lease, stop }
     }
 

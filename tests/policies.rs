@@ -221,6 +221,25 @@ fn an_exception_ends_when_it_says_and_namespaces_are_chosen_by_their_labels() {
 }
 
 #[test]
+fn a_ceiling_of_a_namespace_counts_what_is_stored_there_and_follows_it() {
+    let plane = plane();
+    let _webhook = webhook(&plane);
+    // Each has eight workers and a head.
+    apply(&plane, &cluster("one", "{}", 8)).ok();
+    let spec = "{enforcement: warn, ceilings: {perNamespace: {pods: 15}}}";
+    apply(&plane, &policy("share", spec)).ok();
+    let two = cluster("two", "{}", 8);
+    let said = until_said(&plane, &two, Some("policy share"));
+    assert!(said.status.success() && said.stderr.contains("18"), "{}", said.report());
+    // The stored one is not counted beside itself.
+    until_said(&plane, &cluster("one", "{}", 9), None);
+    plane.kubectl(&["delete", "raycluster", "one"]).ok();
+    until_said(&plane, &two, None);
+    apply(&plane, &two).ok();
+    until_said(&plane, &cluster("one", "{}", 8), Some("policy share"));
+}
+
+#[test]
 fn a_policy_goes_from_audit_to_warn_to_deny_and_never_blocks_what_broke_it_before() {
     let plane = plane();
     let _webhook = webhook(&plane);

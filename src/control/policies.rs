@@ -2,7 +2,8 @@
 //!
 //! Every replica watches, compiles each policy when its generation moves, and swaps the [`PolicySet`] as
 //! a whole. A policy with flaws is left out and the others stay in force; the replica that leads writes
-//! into its status why. Namespaces are watched, by their metadata, once a policy selects by their labels.
+//! into its status why. Namespaces are watched, by their metadata, once a policy selects by their labels;
+//! RayClusters, of which only sums are kept, once a policy has a ceiling for namespaces.
 //! The set is made anew when the next exception ends, so that nothing is excepted for longer than it says.
 //!
 //! Where the CRD is not served, or we may not read policies, none are in force: one line in the log says
@@ -22,17 +23,23 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio::sync::watch::{self, Receiver, Sender};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::leader::Leader;
 use super::resources;
 use crate::clock;
-use crate::dialect::OURS;
+use crate::dialect::{Dialect, OURS};
+use crate::model::Settings;
 use crate::policy::definition::{PLURAL, VERSION};
+use crate::policy::usage::Usage;
 use crate::policy::{Flaw, KIND, Labels, Policy, PolicySet};
 
 /// The longest time between two looks at what has expired: the wall clock may be set.
 const LONGEST: Duration = Duration::from_mins(5);
+
+/// Sums change with every scale: they are told at most this often.
+const SUMS: Duration = Duration::from_secs(1);
 
 /// Policies that are watched.
 #[derive(Clone, Debug)]
@@ -62,6 +69,13 @@ struct Watch {
     listed: Option<Known>,
     namespaces: BTreeMap<String, Labels>,
     selects: bool,
+    settings: Settings,
+    usage: Usage,
+    /// What a list of clusters that is under way has come to so far.
+    summed: Usage,
+    sums: bool,
+    /// The sums have changed since they were told.
+    stale: bool,
     set: Sender<PolicySet>,
     told: Sender<Known>,
 }
@@ -73,7 +87,12 @@ fn resource() -> ApiResource {
 
 impl Policies {
     /// Watches until `stop`; `base` is what holds without any.
-    pub fn watch(client: Client, base: PolicySet, stop: CancellationToken) -> Self {
+    pub fn watch(
+        client: Client,
+        base: PolicySet,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> Self {
         let (set, seen) = watch::channel(base.clone());
         let (told, known) = watch::channel(Known::new());
         let work = Watch {
@@ -83,6 +102,11 @@ impl Policies {
             listed: None,
             namespaces: BTreeMap::new(),
             selects: false,
+            settings,
+            usage: Usage::default(),
+            summed: Usage::default(),
+            sums: false,
+            stale: false,
             set,
             told,
         };
@@ -112,7 +136,11 @@ impl Watch {
         let mut policies: Events<DynamicObject> =
             watcher(api, watcher::Config::default()).default_backoff().boxed();
         let mut namespaces: Events<PartialObjectMeta<Namespace>> = stream::pending().boxed();
+        let mut clusters: Events<DynamicObject> = stream::pending().boxed();
         let (mut trouble, mut trouble_there) = (String::new(), String::new());
+        let mut trouble_summing = String::new();
+        let mut tick = tokio::time::interval(SUMS);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = policies.next() => match event {
@@ -135,11 +163,25 @@ impl Watch {
                     Some(Err(error)) => tell(&mut trouble_there, "namespaces", &error),
                     None => namespaces = stream::pending().boxed(),
                 },
-                () = tokio::time::sleep(self.until_next_end()) => {
+                event = clusters.next() => match event {
+                    Some(Ok(event)) => {
+                        trouble_summing.clear();
+                        self.cluster(event);
+                    }
+                    Some(Err(error)) => tell(&mut trouble_summing, "clusters", &error),
+                    None => clusters = stream::pending().boxed(),
+                },
+                () = tokio::time::sleep(self.until_next_end()), if !self.stale => {
                     if self.has_ended() {
                         self.publish();
                     }
                 }
+                _ = tick.tick(), if self.stale => self.publish(),
+            }
+            if !self.sums && self.compiled().any(|policy| policy.needs_usage()) {
+                self.sums = true;
+                let api = Api::all_with(self.client.clone(), &resources::raycluster());
+                clusters = watcher(api, watcher::Config::default()).default_backoff().boxed();
             }
             if !self.selects && self.compiled().any(|policy| policy.reads_namespaces()) {
                 self.selects = true;
@@ -209,10 +251,27 @@ impl Watch {
         }
     }
 
-    fn publish(&self) {
+    /// Takes an event of a cluster into the sums.
+    fn cluster(&mut self, event: Event<DynamicObject>) {
+        let ray = Dialect::RayCluster;
+        // A list that is under way tells nothing yet.
+        self.stale |= !matches!(event, Event::Init | Event::InitApply(_));
+        let Self { usage, summed, settings, .. } = self;
+        match event {
+            Event::Init => *summed = Usage::default(),
+            Event::InitApply(object) => summed.insert(settings, ray, &resources::json(&object)),
+            Event::InitDone => *usage = std::mem::take(summed),
+            Event::Apply(object) => usage.insert(settings, ray, &resources::json(&object)),
+            Event::Delete(object) => usage.remove(ray, &resources::json(&object)),
+        }
+    }
+
+    fn publish(&mut self) {
+        self.stale = false;
         let set = PolicySet {
             policies: self.compiled().cloned().collect(),
             namespaces: Arc::new(self.namespaces.clone()),
+            usage: Arc::new(self.usage.clone()),
             now: clock::now().as_second(),
             ..self.base.clone()
         };

@@ -89,7 +89,7 @@ impl Policy {
     }
 
     /// Whether it has a ceiling for namespaces.
-    pub(super) fn needs_usage(&self) -> bool {
+    pub fn needs_usage(&self) -> bool {
         self.rules.iter().any(|rule| rule.check.reads_usage())
     }
 

@@ -160,8 +160,8 @@ impl ServeArgs {
             return controller.policies();
         }
         let client = client.filter(|_| self.work.watches_policies(false))?;
-        let base = self.settings.policies();
-        Some(Policies::watch(client.clone(), base, stop.clone()).set())
+        let (base, settings) = (self.settings.policies(), self.settings.settings());
+        Some(Policies::watch(client.clone(), base, settings, stop.clone()).set())
     }
 
     fn app(
