@@ -201,6 +201,23 @@ impl Controller {
         Evidence::new(self.client.clone(), accounts)
     }
 
+    /// Keeps the statuses of policies for a term.
+    fn report_policies(
+        &self,
+        leader: &Leader,
+        reach: Receiver<policies::Reach>,
+        ends: &CancellationToken,
+    ) {
+        let Some(policies) = self.policies.clone() else { return };
+        let (client, leader, ends) = (self.client.clone(), leader.clone(), ends.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = policies.report(client, leader, reach) => {}
+                () = ends.cancelled() => {}
+            }
+        });
+    }
+
     /// One term, which begins with fresh lists: another replica may have written till now.
     async fn lead(&self, index: Arc<Index>, events: Arc<Recorder>, ends: CancellationToken) {
         let Self { client, options, leader, metrics, .. } = self;
@@ -231,6 +248,7 @@ impl Controller {
             };
             tokio::spawn(reports.run(ends.clone()));
         }
+        let (counts, reach) = tokio::sync::watch::channel(policies::Reach::new());
         let audit = Audit {
             client: client.clone(),
             index: Arc::clone(&index),
@@ -241,19 +259,12 @@ impl Controller {
             settings: options.terms.settings.clone(),
             manager: self.auto.manager(),
             policies: self.policies_in_force(),
+            reach: counts,
             interval: options.audit_interval,
             reports: options.reports.is_some(),
         };
         tokio::spawn(audit.run(ends.clone()));
-        if let Some(policies) = self.policies.clone() {
-            let (client, leader, ends) = (client.clone(), leader.clone(), ends.clone());
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = policies.report(client, leader) => {}
-                    () = ends.cancelled() => {}
-                }
-            });
-        }
+        self.report_policies(leader, reach, &ends);
         let domino = Domino {
             client: client.clone(),
             leader: leader.clone(),

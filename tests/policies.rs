@@ -155,7 +155,9 @@ fn a_bad_policy_that_got_in_is_left_out_and_says_why_while_the_good_ones_hold() 
     let plane = plane();
     let good = "{enforcement: deny, labels: {required: [{key: team}]}}";
     apply(&plane, &policy("good", good)).ok();
-    // Nobody is registered yet: it gets in.
+    // Nobody is registered yet: they get in.
+    apply(&plane, &cluster("breaks", "{}", 1)).ok();
+    apply(&plane, &cluster("keeps", "{team: a}", 1)).ok();
     apply(&plane, &policy("bad", TWO_FLAWS)).ok();
     let _webhook = webhook(&plane);
     let said = until_said(&plane, &cluster("c", "{}", 1), Some("policy good"));
@@ -184,6 +186,12 @@ fn a_bad_policy_that_got_in_is_left_out_and_says_why_while_the_good_ones_hold() 
     assert_eq!(good["status"]["observedGeneration"], good["metadata"]["generation"]);
     let listed = plane.kubectl(&["get", "rcp"]).ok();
     assert!(listed.contains("False") && listed.contains("True"), "{listed}");
+
+    // The good one is about a cluster that breaks it; it was stored before the webhook asked.
+    wait_until(SOON, "the good one is counted", || {
+        let status = &plane.get_json(&["rcp", "good"])["status"];
+        (status["matching"] == 2 && status["breaking"] == 1).then_some(())
+    });
 
     // Its owner can label it and take it away, and mending it brings it into force.
     plane.kubectl(&["label", "rcp", "bad", "seen=yes"]).ok();

@@ -19,7 +19,7 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::reflector::{ObjectRef, Store};
 use serde_json::Value;
-use tokio::sync::watch::Receiver;
+use tokio::sync::watch::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 use self::archive::Archive;
@@ -29,6 +29,7 @@ use super::index::{Index, Key};
 use super::leader::Leader;
 use super::metrics::Metrics;
 use super::pages::Pages;
+use super::policies::{Counted, Reach};
 use super::resources;
 use super::served::{Served, served};
 use crate::admission::{PolicySet, Settings};
@@ -36,7 +37,7 @@ use crate::dialect::{self, Dialect};
 use crate::model::NodeManager;
 use crate::plan::audit::found::Found;
 use crate::plan::audit::reports::{Form, Whose};
-use crate::plan::audit::{answer, lines, question};
+use crate::plan::audit::{about, answer, lines, question};
 use crate::telemetry::chain;
 
 const TICK: Duration = Duration::from_secs(1);
@@ -65,6 +66,8 @@ pub(super) struct Audit {
     /// Who makes nodes where no flag says so.
     pub(super) manager: Receiver<Option<NodeManager>>,
     pub(super) policies: Receiver<PolicySet>,
+    /// What is counted for each policy.
+    pub(super) reach: Sender<Reach>,
     /// Between two audits of everything.
     pub(super) interval: Duration,
     /// Reports are written.
@@ -184,6 +187,7 @@ impl Audit {
             }
         }
         tally.objects = judged.len();
+        self.reach.send_replace(reach(&judged, &self.policies.borrow()));
         books.begin_anew(&judged);
         self.metrics.audits.found(&books.findings());
         *archive =
@@ -239,9 +243,29 @@ impl Audit {
     fn judge(&self, settings: &Settings, object: Value) -> Option<Judged> {
         let whose = Whose::of(&object);
         let request = question(&whose.namespace, object, false);
-        let answer = answer(settings, &self.policies.borrow(), &request)?;
-        Some(Judged { whose, found: Found::of(lines(&request, &answer)) })
+        let policies = self.policies.borrow();
+        let answer = answer(settings, &policies, &request)?;
+        let about = about(&policies, &request);
+        let found = Found::of(lines(&request, &answer));
+        let broken = answer.findings.iter().filter_map(|finding| finding.policy.clone()).collect();
+        Some(Judged { whose, found, about, broken })
     }
+}
+
+/// For each policy in force how many objects it is about, and how many break it.
+fn reach(judged: &[Judged], policies: &PolicySet) -> Reach {
+    let names = policies.policies.iter().map(|policy| policy.name().to_owned());
+    let mut reach: Reach = names.map(|name| (name, Counted::default())).collect();
+    for object in judged {
+        for name in &object.about {
+            let Some(counted) = reach.get_mut(&**name) else { continue };
+            counted.matching += 1;
+            // A rule of an administrator's own is named behind its policy.
+            let breaks = |source: &Arc<str>| source.split('/').next() == Some(&**name);
+            counted.breaking += usize::from(object.broken.iter().any(breaks));
+        }
+    }
+    reach
 }
 
 /// Whether a watch shows every object of a kind.

@@ -55,6 +55,18 @@ struct Entry {
     compiled: Result<Arc<Policy>, Arc<[Flaw]>>,
 }
 
+/// How many stored objects a policy is about, and how many of them break it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// It is about them.
+    pub(super) matching: usize,
+    /// They break it.
+    pub(super) breaking: usize,
+}
+
+/// What the last audit of everything counted for each policy, by name.
+pub(super) type Reach = BTreeMap<String, Counted>;
+
 /// Policies by name.
 type Known = BTreeMap<String, Entry>;
 
@@ -125,8 +137,8 @@ impl Policies {
     }
 
     /// Writes statuses while this replica leads.
-    pub(super) async fn report(&self, client: Client, leader: Leader) {
-        status::run(client, leader, self.known.clone()).await;
+    pub(super) async fn report(&self, client: Client, leader: Leader, reach: Receiver<Reach>) {
+        status::run(client, leader, self.known.clone(), reach).await;
     }
 }
 

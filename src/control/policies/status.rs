@@ -1,4 +1,5 @@
-//! What a policy's status says: whether it is in force, and every flaw where it is not.
+//! What a policy's status says: whether it is in force, every flaw where it is not, and how many stored
+//! objects it is about and are breaking it, as the last audit of everything counted them.
 //!
 //! Written by the replica that leads, and only where it would change something.
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch::Receiver;
 
 use super::super::leader::Leader;
-use super::{Entry, Known, resource};
+use super::{Counted, Entry, Known, Reach, resource};
 use crate::clock;
 use crate::policy::Flaw;
 use crate::policy::definition::{ACCEPTED, MOST_FLAWS};
@@ -24,13 +25,19 @@ const AGAIN: Duration = Duration::from_secs(10);
 const LONGEST: usize = 1000;
 
 /// Keeps statuses as they should be.
-pub(super) async fn run(client: Client, leader: Leader, mut known: Receiver<Known>) {
+pub(super) async fn run(
+    client: Client,
+    leader: Leader,
+    mut known: Receiver<Known>,
+    mut reach: Receiver<Reach>,
+) {
     let api: Api<DynamicObject> = Api::all_with(client, &resource());
     loop {
         let entries = known.borrow_and_update().clone();
+        let counts = reach.borrow_and_update().clone();
         let mut failed = false;
         for (name, entry) in &entries {
-            let Some(status) = wanted(entry) else { continue };
+            let Some(status) = wanted(entry, counts.get(name).copied()) else { continue };
             if !leader.leads() {
                 return;
             }
@@ -42,7 +49,12 @@ pub(super) async fn run(client: Client, leader: Leader, mut known: Receiver<Know
                 tracing::warn!(policy = name, "failed to write the status: {error}");
             }
         }
-        let changed = known.changed();
+        let changed = async {
+            tokio::select! {
+                changed = known.changed() => changed,
+                changed = reach.changed() => changed,
+            }
+        };
         if failed {
             let _ = tokio::time::timeout(AGAIN, changed).await;
         } else if changed.await.is_err() {
@@ -52,7 +64,7 @@ pub(super) async fn run(client: Client, leader: Leader, mut known: Receiver<Know
 }
 
 /// The status, where it is another than the one that stands.
-fn wanted(entry: &Entry) -> Option<Value> {
+fn wanted(entry: &Entry, counted: Option<Counted>) -> Option<Value> {
     let standing = entry.object.data.get("status").unwrap_or(&Value::Null);
     let generation = entry.object.metadata.generation;
     let (accepted, reason, message) = match &entry.compiled {
@@ -82,14 +94,18 @@ fn wanted(entry: &Entry) -> Option<Value> {
         "observedGeneration": generation,
         "lastTransitionTime": since.unwrap_or_else(|| json!(clock::now().to_string())),
     });
-    let wanted = json!({
+    let mut wanted = json!({
         "observedGeneration": generation,
         "conditions": [condition],
         "flaws": flaws,
     });
-    let stands = ["observedGeneration", "conditions", "flaws"]
-        .iter()
-        .all(|key| standing.get(key) == wanted.get(key));
+    // What has not been counted yet keeps the counts of before.
+    if let (Some(Counted { matching, breaking }), Value::Object(members)) = (counted, &mut wanted) {
+        members.insert("matching".to_owned(), json!(matching));
+        members.insert("breaking".to_owned(), json!(breaking));
+    }
+    let members = wanted.as_object()?;
+    let stands = members.iter().all(|(key, value)| standing.get(key) == Some(value));
     (!stands).then_some(wanted)
 }
 
