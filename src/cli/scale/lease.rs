@@ -16,6 +16,7 @@ use crate::cli::follow::{Followed, Format, Until, summary};
 use crate::cli::output::{self, print};
 use crate::cli::{Verdict, trouble};
 use crate::clock;
+use crate::plan::lease::BEGINS;
 
 /// How long the controller may take to say what it does with a lease.
 const HEARD_WITHIN: Duration = Duration::from_secs(30);
@@ -117,27 +118,63 @@ fn refused(error: kube::Error, followed: &Followed) -> anyhow::Result<Verdict> {
     }
 }
 
-/// The status of the lease, as soon as the controller has written one that says something.
+/// How far the controller has come with a lease.
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has not seen it.
+    Unread,
+    /// It is about to ask the cluster.
+    Begins,
+    /// It has said what becomes of it.
+    Decided,
+}
+
+fn stage(status: &Value) -> Stage {
+    if status.pointer("/conditions/0/reason").is_some_and(|reason| reason == BEGINS) {
+        Stage::Begins
+    } else if status.get("phase").is_some_and(|phase| !phase.is_null()) {
+        Stage::Decided
+    } else {
+        Stage::Unread
+    }
+}
+
+/// The status of the lease, as soon as the controller has decided: that a lease begins is said before
+/// the cluster is asked, and what comes of it behind.
 async fn heard(api: &Api<DynamicObject>, name: &str) -> anyhow::Result<Value> {
     let begun = Instant::now();
+    let mut beginning = None;
     while begun.elapsed() < HEARD_WITHIN {
         let lease = api.get(name).await.context("failed to read the lease")?;
         let status = lease.data.get("status").cloned().unwrap_or_default();
-        if status.get("phase").is_some_and(|phase| !phase.is_null()) {
-            return Ok(status);
+        match stage(&status) {
+            Stage::Unread => {}
+            Stage::Begins => beginning = Some(status),
+            Stage::Decided => return Ok(status),
         }
         tokio::time::sleep(BETWEEN).await;
     }
-    Err(anyhow!(
-        "nobody has taken up lease {name} within {} s: does raywarden's controller run? The lease \
-         stands, and holds as soon as it does",
-        HEARD_WITHIN.as_secs()
-    ))
+    beginning.ok_or_else(|| {
+        anyhow!(
+            "nobody has taken up lease {name} within {} s: does raywarden's controller run? The lease \
+             stands, and holds as soon as it does",
+            HEARD_WITHIN.as_secs()
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lease_that_only_begins_is_not_decided_yet() {
+        let status = |phase: &str, reason: &str| json!({"phase": phase, "conditions": [{"type": "Held", "reason": reason}]});
+        assert_eq!(stage(&json!({})), Stage::Unread);
+        assert_eq!(stage(&status("Pending", BEGINS)), Stage::Begins);
+        assert_eq!(stage(&status("Pending", "HeldByAnother")), Stage::Decided);
+        assert_eq!(stage(&status("Active", "Held")), Stage::Decided);
+    }
 
     #[test]
     fn a_hold_ends_on_a_whole_second() {
