@@ -185,7 +185,35 @@ fn created() -> Vec<(String, Value)> {
             out.push((format!("RayCluster {first} {second}"), new));
         }
     }
+    out.extend(cases());
     out.push(("an exception".to_owned(), object("RayCluster", &["default-account"], "moving-1")));
+    out
+}
+
+/// The objects that people create in the cases.
+fn cases() -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let files = std::fs::read_dir(folder).expect("the cases are part of the checkout");
+    let mut out = Vec::new();
+    for file in files.map(|entry| entry.expect("an entry can be read").path()) {
+        if file.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).expect("a case can be read");
+        let case: Value = serde_json::from_str(&text).expect("a case is JSON");
+        for step in case["steps"].as_array().expect("steps") {
+            let request = &step["review"]["request"];
+            let mut new = request["object"].clone();
+            let ours = new["apiVersion"] == "ray.io/v1"
+                && KINDS.iter().any(|kind| new["kind"] == *kind)
+                && new["metadata"].is_object();
+            if ours && request["operation"] == "CREATE" {
+                new["metadata"]["namespace"] = json!(NAMESPACE);
+                out.push((format!("{} {}", case["id"], step["name"]), new));
+            }
+        }
+    }
+    assert!(out.len() > 40, "only {} objects in the cases", out.len());
     out
 }
 
