@@ -82,6 +82,26 @@ fn url(controller: &Controller) -> String {
     format!("http://127.0.0.1:{}/audit", controller.port())
 }
 
+/// All tests here come from one address, and as few people.
+trait Patiently {
+    /// Sends it again and again for as long as its sender asks too often.
+    fn patiently(self) -> Answer;
+}
+
+impl Patiently for Request {
+    #[track_caller]
+    fn patiently(self) -> Answer {
+        wait_until(SOON, "there is a turn", || {
+            let answer = self.clone().send();
+            if answer.status == 429 {
+                std::thread::sleep(Duration::from_secs(1));
+                return None;
+            }
+            Some(answer)
+        })
+    }
+}
+
 fn get(controller: &Controller) -> Request {
     Request::new("GET", &url(controller))
 }
@@ -125,7 +145,7 @@ fn without_a_token_for_this_audience_nothing_is_shown() {
         Request::new("POST", &url(controller)).body(FORM, "token="),
         Request::new("POST", &url(controller)).body(FORM, &format!("token={}", theirs.trim())),
     ] {
-        let answer = request.send();
+        let answer = request.patiently();
         assert_eq!(answer.status, 401, "{answer:?}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -133,15 +153,15 @@ fn without_a_token_for_this_audience_nothing_is_shown() {
         assert!(answer.body.contains("--audience raywarden"), "{answer:?}");
         assert!(!answer.body.contains("alpha") && !answer.body.contains(theirs.trim()));
     }
-    let text = get(controller).send();
+    let text = get(controller).patiently();
     assert!(text.body.starts_with("no credential: send `Authorization: Bearer"), "{text:?}");
-    let html = get(controller).header("Accept", "text/html,*/*").send();
+    let html = get(controller).header("Accept", "text/html,*/*").patiently();
     assert_eq!((html.status, html.header("content-type")), (401, Some("text/html; charset=utf-8")));
     let policy = html.header("content-security-policy").unwrap_or_default();
     assert!(policy.contains("form-action 'self'") && policy.ends_with("frame-ancestors 'none'"));
-    let odd = Request::new("POST", &url(controller)).body("text/plain", "token=x").send();
+    let odd = Request::new("POST", &url(controller)).body("text/plain", "token=x").patiently();
     assert_eq!(odd.status, 415);
-    assert_eq!(Request::new("DELETE", &url(controller)).send().status, 405);
+    assert_eq!(Request::new("DELETE", &url(controller)).patiently().status, 405);
 }
 
 #[test]
@@ -151,9 +171,9 @@ fn a_reader_sees_the_namespaces_whose_clusters_they_may_list() {
     let named = |all: &[(&str, &str)]| -> Vec<(String, String)> {
         all.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect()
     };
-    let root = get(controller).token(&token("root", "raywarden")).send();
+    let root = get(controller).token(&token("root", "raywarden")).patiently();
     assert_eq!(shown(&root), named(&[alpha, beta]));
-    let ada = get(controller).token(&token("ada", "raywarden")).send();
+    let ada = get(controller).token(&token("ada", "raywarden")).patiently();
     assert_eq!(shown(&ada), named(&[alpha]));
     assert!(!ada.body.contains("beta") && !ada.body.contains("team-b"), "another namespace shows");
     for (name, wanted) in [
@@ -169,11 +189,11 @@ fn a_reader_sees_the_namespaces_whose_clusters_they_may_list() {
     let policy = ada.header("content-security-policy").unwrap_or_default();
     assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
     assert!(policy.ends_with("; frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
-    let eve = get(controller).token(&token("eve", "raywarden")).send();
+    let eve = get(controller).token(&token("eve", "raywarden")).patiently();
     assert_eq!(eve.status, 403, "{eve:?}");
     assert!(eve.body.contains("people:eve may list rayclusters (ray.io) in none"), "{eve:?}");
     let posted = format!("token={}", token("ada", "raywarden"));
-    let posted = Request::new("POST", &url(controller)).body(FORM, &posted).send();
+    let posted = Request::new("POST", &url(controller)).body(FORM, &posted).patiently();
     assert_eq!(shown(&posted), named(&[alpha]));
 }
 
@@ -182,7 +202,7 @@ fn findings_and_workers_are_those_of_the_controller() {
     let controller = &WORLD.controller;
     let root = token("root", "raywarden");
     let beta = wait_until(SOON, "the controller has looked at the cluster", || {
-        let found = clusters(&get(controller).token(&root).send());
+        let found = clusters(&get(controller).token(&root).patiently());
         let beta = found.into_iter().find(|it| it["name"] == "beta").expect("it is there");
         let dated = beta["findings"].as_array().expect("a list").iter().all(|it| it["since"] != "");
         (!beta["live"].is_null() && dated).then_some(beta)
@@ -200,10 +220,10 @@ fn plain_http_is_answered_on_loopback_names_alone() {
     let controller = &WORLD.controller;
     let ada = token("ada", "raywarden");
     for host in ["raywarden.example", "10.0.0.1:8080", "localhost.evil.example"] {
-        let answer = get(controller).header("Host", host).token(&ada).send();
+        let answer = get(controller).header("Host", host).token(&ada).patiently();
         assert_eq!(answer.status, 403, "{answer:?}");
         assert!(answer.body.contains("kubectl port-forward"), "{answer:?}");
-        let form = get(controller).header("Host", host).header("Accept", "text/html").send();
+        let form = get(controller).header("Host", host).header("Accept", "text/html").patiently();
         assert!(form.status == 403 && !form.body.contains("<form"), "it invites a token: {form:?}");
     }
     let (status, page) = controller.page("/audit");
@@ -227,7 +247,7 @@ fn a_replica_that_does_not_lead_says_who_does() {
             && answer.body.contains(&format!("another replica leads: {leader}"));
         said.then_some(())
     });
-    assert_eq!(get(&second).send().status, 401, "nobody learns it without a token");
+    assert_eq!(get(&second).patiently().status, 401, "nobody learns it without a token");
 }
 
 #[test]
@@ -243,7 +263,7 @@ fn a_controller_may_be_told_to_show_nothing() {
     ];
     let mut third = Controller::begin(&WORLD.kubeconfig, HOME, &flags);
     third.wait_ready();
-    assert_eq!(get(&third).send().status, 404);
+    assert_eq!(get(&third).patiently().status, 404);
 }
 
 #[test]
@@ -268,11 +288,11 @@ fn over_tls_it_is_answered_to_any_name() {
     let answer = wait_until(SOON, "it leads", || {
         let request =
             webhook.request("GET", "/audit").header("Host", "raywarden.raywarden-system.svc");
-        let answer = request.token(&ada).send();
+        let answer = request.token(&ada).patiently();
         (answer.status == 200).then_some(answer)
     });
     assert_eq!(shown(&answer), [("team-a".to_owned(), "alpha".to_owned())]);
-    assert_eq!(webhook.request("GET", "/audit").send().status, 401);
+    assert_eq!(webhook.request("GET", "/audit").patiently().status, 401);
 }
 
 #[test]
