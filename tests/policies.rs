@@ -200,8 +200,13 @@ fn a_bad_policy_that_got_in_is_left_out_and_says_why_while_the_good_ones_hold() 
     let mended = accepted("bad", "True");
     assert_eq!(mended["status"]["flaws"], json!([]), "{mended}");
     until_said(&plane, &cluster("c", "{team: a}", 1), Some("policy bad"));
-    // What is said already is not written again.
-    let before = plane.get_json(&["rcp", "bad"])["metadata"]["resourceVersion"].clone();
+    // Once it is counted too, what is said already is not written again.
+    let counted = wait_until(SOON, "the mended one is counted", || {
+        let policy = plane.get_json(&["rcp", "bad"]);
+        let status = &policy["status"];
+        (status["matching"] == 2 && status["breaking"] == 2).then_some(policy)
+    });
+    let before = counted["metadata"]["resourceVersion"].clone();
     plane.kubectl(&["label", "rcp", "good", "seen=yes"]).ok();
     accepted("good", "True");
     assert_eq!(plane.get_json(&["rcp", "bad"])["metadata"]["resourceVersion"], before);
