@@ -96,6 +96,11 @@ pub fn is_true(status: &Value, kind: &str) -> bool {
     stored(status, kind).is_some_and(|condition| text(condition, "status") == Some("True"))
 }
 
+/// Since when the stored condition has the status that it shall have; `None` where that changes.
+pub fn since<'a>(stored: Option<&'a Value>, status: &str) -> Option<&'a str> {
+    text(stored.filter(|it| text(it, "status") == Some(status))?, "lastTransitionTime")
+}
+
 /// The list as it shall be stored: `wanted` set, ours that no longer hold and `gone` taken out, all
 /// others as they are, in the stored order. A time moves only with the status that it belongs to.
 pub fn merged(status: &Value, wanted: &[Condition], gone: &[&str], now: &str) -> Vec<Value> {
@@ -118,9 +123,7 @@ pub fn merged(status: &Value, wanted: &[Condition], gone: &[&str], now: &str) ->
 
 fn kept_or_changed(stored: &Value, wanted: &Condition, now: &str) -> Value {
     let status = if wanted.holds { "True" } else { "False" };
-    let since =
-        text(stored, "lastTransitionTime").filter(|_| text(stored, "status") == Some(status));
-    let changed = wanted.to_json(since.unwrap_or(now));
+    let changed = wanted.to_json(since(Some(stored), status).unwrap_or(now));
     let same =
         ["status", "reason", "message"].iter().all(|key| stored.get(key) == changed.get(key));
     if same { stored.clone() } else { changed }

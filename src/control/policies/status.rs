@@ -15,6 +15,7 @@ use tokio::sync::watch::Receiver;
 use super::super::leader::Leader;
 use super::{Counted, Entry, Known, Reach, resource};
 use crate::clock;
+use crate::plan::condition;
 use crate::policy::Flaw;
 use crate::policy::definition::{ACCEPTED, MOST_FLAWS};
 
@@ -81,18 +82,14 @@ fn wanted(entry: &Entry, counted: Option<Counted>) -> Option<Value> {
         .take(MOST_FLAWS)
         .map(|flaw| json!({"field": cropped(&flaw.at.to_string()), "message": cropped(&flaw.message)}))
         .collect();
-    let conditions = standing.get("conditions").and_then(Value::as_array);
-    let before =
-        conditions.into_iter().flatten().find(|condition| condition["type"] == json!(ACCEPTED));
-    let same = before.is_some_and(|before| before["status"] == json!(accepted));
-    let since = before.filter(|_| same).map(|before| before["lastTransitionTime"].clone());
+    let since = condition::since(condition::stored(standing, ACCEPTED), accepted);
     let condition = json!({
         "type": ACCEPTED,
         "status": accepted,
         "reason": reason,
         "message": cropped(&message),
         "observedGeneration": generation,
-        "lastTransitionTime": since.unwrap_or_else(|| json!(clock::now().to_string())),
+        "lastTransitionTime": since.map_or_else(|| clock::now().to_string(), str::to_owned),
     });
     let mut wanted = json!({
         "observedGeneration": generation,

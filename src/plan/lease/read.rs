@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::dialect::{self, Dialect};
 use crate::model::template::{list, member, text};
+use crate::plan::condition;
 
 /// The longest message of a status.
 const MOST_MESSAGE: usize = 1024;
@@ -132,7 +133,7 @@ impl Lease {
     }
 
     fn condition(&self) -> Option<&Value> {
-        list(&self.status, "conditions").iter().find(|it| text(it, "type") == Some("Held"))
+        condition::stored(&self.status, "Held")
     }
 
     /// The order in which leases of one group have their turn.
@@ -143,8 +144,7 @@ impl Lease {
     /// The merge patch of its status that says this; `None` where it says so already.
     pub fn tell(&self, said: &super::Said, now: Timestamp) -> Option<Value> {
         let holds = if said.phase == Phase::Active { "True" } else { "False" };
-        let before = self.condition().filter(|it| text(it, "status") == Some(holds));
-        let since = before.and_then(|it| text(it, "lastTransitionTime")).map(str::to_owned);
+        let since = condition::since(self.condition(), holds).map(str::to_owned);
         let message: String = said.message.chars().take(MOST_MESSAGE).collect();
         let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let condition = json!({
