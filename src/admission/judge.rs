@@ -10,7 +10,6 @@ use super::{
 };
 use crate::bounds::Clamp;
 use crate::dialect::{self, Dialect, kuberay};
-use crate::model::change::Request;
 use crate::model::{
     Actor, Change, Cluster, Draft, Finding, NodeManager, Op, Operation, Pointer, RuleId, Severity,
 };
@@ -61,14 +60,7 @@ pub fn review(settings: &Settings, policies: &PolicySet, phase: Phase, review: &
         field_manager: review.field_manager.as_deref(),
         child: parent.is_some() || matches!(dialect, Dialect::Embedded(_)),
         strict: policies.strict,
-        request: Request {
-            kind: &review.kind.kind,
-            namespace: &review.namespace,
-            user: &review.user,
-            groups: &review.groups,
-            object,
-            old_object: stored,
-        },
+        request: review.request(object, stored),
         requested: &cluster,
         new: &cluster,
         old: old.as_ref(),

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Subject, wording};
+use crate::model::change::Request;
 use crate::model::{Finding, Op, Operation};
 
 /// API group, version and kind.
@@ -101,6 +102,18 @@ pub enum WireError {
 }
 
 impl Review {
+    /// What policies read of it, for an object and what is stored of it.
+    pub fn request<'a>(&'a self, object: &'a Value, old_object: Option<&'a Value>) -> Request<'a> {
+        Request {
+            kind: &self.kind.kind,
+            namespace: &self.namespace,
+            user: &self.user,
+            groups: &self.groups,
+            object,
+            old_object,
+        }
+    }
+
     /// Group, kind and name for people.
     pub fn subject(&self) -> Subject {
         let kind = self.request_kind.as_ref().unwrap_or(&self.kind);

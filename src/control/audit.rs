@@ -32,7 +32,7 @@ use super::pages::Pages;
 use super::policies::{Counted, Reach};
 use super::resources;
 use super::served::{Served, served};
-use crate::admission::{PolicySet, Settings};
+use crate::admission::{Answer, PolicySet, Settings};
 use crate::dialect::{self, Dialect};
 use crate::model::NodeManager;
 use crate::plan::audit::found::Found;
@@ -173,21 +173,26 @@ impl Audit {
         let Served { kinds, reports, .. } = served(&self.client).await?;
         let mut judged = Vec::new();
         let mut tally = Tally::default();
+        let mut reach: Reach = {
+            let policies = self.policies.borrow();
+            let names = policies.policies.iter().map(|policy| policy.name().to_owned());
+            names.map(|name| (name, Counted::default())).collect()
+        };
         for (index, object) in self.store.state().iter().enumerate() {
-            judged.extend(self.judge(settings, resources::json(object)));
+            judged.extend(self.judge(settings, resources::json(object), Some(&mut reach)));
             if index % AT_A_STRETCH == 0 {
                 tokio::task::yield_now().await;
             }
         }
         for kind in kinds.iter().filter(|kind| !is_raycluster(kind)) {
-            if let Err(error) = self.list(settings, kind, &mut judged).await {
+            if let Err(error) = self.list(settings, kind, &mut judged, &mut reach).await {
                 tally.failed += 1;
                 let plural = &kind.plural;
                 tracing::warn!("{plural}.{} could not be audited: {}", kind.group, chain(&error));
             }
         }
         tally.objects = judged.len();
-        self.reach.send_replace(reach(&judged, &self.policies.borrow()));
+        self.reach.send_replace(reach);
         books.begin_anew(&judged);
         self.metrics.audits.found(&books.findings());
         *archive =
@@ -205,10 +210,12 @@ impl Audit {
         settings: &Settings,
         kind: &ApiResource,
         judged: &mut Vec<Judged>,
+        reach: &mut Reach,
     ) -> kube::Result<()> {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), kind);
         let mut pages = Pages::of(self.client.clone(), api.resource_url(), "");
-        while pages.next(&mut |object| judged.extend(self.judge(settings, object))).await? {
+        let mut each = |object| judged.extend(self.judge(settings, object, Some(&mut *reach)));
+        while pages.next(&mut each).await? {
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -220,7 +227,8 @@ impl Audit {
         let reference =
             ObjectRef::new_with(&key.name, resources::raycluster()).within(&key.namespace);
         let object = self.store.get(&reference);
-        let judged = object.and_then(|object| self.judge(&settings, resources::json(&object)));
+        let judged =
+            object.and_then(|object| self.judge(&settings, resources::json(&object), None));
         let Some(mut judged) = judged else {
             books.forget(key);
             return self.metrics.audits.found(&books.findings());
@@ -239,33 +247,34 @@ impl Audit {
         }
     }
 
-    /// What the rules say of an object; `None` for one on its way out.
-    fn judge(&self, settings: &Settings, object: Value) -> Option<Judged> {
+    /// What the rules say of an object, counted where `reach` is kept; `None` for one on its way out.
+    fn judge(
+        &self,
+        settings: &Settings,
+        object: Value,
+        reach: Option<&mut Reach>,
+    ) -> Option<Judged> {
         let whose = Whose::of(&object);
         let request = question(&whose.namespace, object, false);
         let policies = self.policies.borrow();
         let answer = answer(settings, &policies, &request)?;
-        let about = about(&policies, &request);
-        let found = Found::of(lines(&request, &answer));
-        let broken = answer.findings.iter().filter_map(|finding| finding.policy.clone()).collect();
-        Some(Judged { whose, found, about, broken })
+        if let Some(reach) = reach {
+            count(reach, &about(&policies, &request), &answer);
+        }
+        Some(Judged { whose, found: Found::of(lines(&request, &answer)) })
     }
 }
 
-/// For each policy in force how many objects it is about, and how many break it.
-fn reach(judged: &[Judged], policies: &PolicySet) -> Reach {
-    let names = policies.policies.iter().map(|policy| policy.name().to_owned());
-    let mut reach: Reach = names.map(|name| (name, Counted::default())).collect();
-    for object in judged {
-        for name in &object.about {
-            let Some(counted) = reach.get_mut(&**name) else { continue };
-            counted.matching += 1;
-            // A rule of an administrator's own is named behind its policy.
-            let breaks = |source: &Arc<str>| source.split('/').next() == Some(&**name);
-            counted.breaking += usize::from(object.broken.iter().any(breaks));
-        }
+/// One more object, for each policy that is about it.
+fn count(reach: &mut Reach, about: &[Arc<str>], answer: &Answer) {
+    for name in about {
+        let Some(counted) = reach.get_mut(&**name) else { continue };
+        counted.matching += 1;
+        let mut sources = answer.findings.iter().filter_map(|finding| finding.policy.as_deref());
+        // A rule of an administrator's own is named behind its policy.
+        let breaks = sources.any(|source| source.split('/').next() == Some(&**name));
+        counted.breaking += usize::from(breaks);
     }
-    reach
 }
 
 /// Whether a watch shows every object of a kind.

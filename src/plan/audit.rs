@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use crate::admission::wording::{change, is_injection};
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, Why, review};
 use crate::dialect;
-use crate::model::change::Request;
 use crate::model::{Operation, RuleId, Severity};
 
 /// Who an audit asks for: a person that creates the object.
@@ -117,14 +116,7 @@ pub fn about(policies: &PolicySet, request: &Review) -> Vec<Arc<str>> {
     let Some(object) = &request.object else { return Vec::new() };
     let dialect = dialect::of(&request.kind.group, &request.kind.kind);
     let cluster = dialect.and_then(|dialect| dialect.view(object));
-    let asked = Request {
-        kind: &request.kind.kind,
-        namespace: &request.namespace,
-        user: &request.user,
-        groups: &request.groups,
-        object,
-        old_object: None,
-    };
+    let asked = request.request(object, None);
     cluster.map(|cluster| policies.about(&asked, &cluster)).unwrap_or_default()
 }
 

@@ -132,7 +132,7 @@ async fn compare(
 
 /// Dates what was found, and says what to write of it.
 fn planned(form: Form, stored: Option<&Value>, judged: &mut Judged) -> Option<Write> {
-    let Judged { whose, found, .. } = judged;
+    let Judged { whose, found } = judged;
     found.date(&stored.map(|it| form.dates(it)).unwrap_or_default(), clock::this_second());
     let change = form.change(stored, whose, found)?;
     Some(Write { whose: whose.clone(), change, is_new: stored.is_none() })

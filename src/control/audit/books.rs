@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
 
 use super::super::index::Key;
 use crate::dialect::RAY;
@@ -18,10 +17,6 @@ use crate::plan::audit::reports::Whose;
 pub(super) struct Judged {
     pub(super) whose: Whose,
     pub(super) found: Found,
-    /// Policies that are about it.
-    pub(super) about: Vec<Arc<str>>,
-    /// What it breaks: policies, and rules of an administrator's own.
-    pub(super) broken: Vec<Arc<str>>,
 }
 
 /// A rule and a weight.
@@ -118,8 +113,7 @@ mod tests {
             "apiVersion": "ray.io/v1", "kind": "RayCluster",
             "metadata": {"namespace": "lab", "name": "one", "uid": "u"},
         }));
-        let found = Found::of(message.map(line).into_iter().collect());
-        Judged { whose, found, about: Vec::new(), broken: Vec::new() }
+        Judged { whose, found: Found::of(message.map(line).into_iter().collect()) }
     }
 
     #[test]
