@@ -190,12 +190,12 @@ impl Watch {
                 }
                 _ = tick.tick(), if self.stale => self.publish(),
             }
-            if !self.sums && self.compiled().any(|policy| policy.needs_usage()) {
+            if !self.sums && self.set.borrow().needs_usage() {
                 self.sums = true;
                 let api = Api::all_with(self.client.clone(), &resources::raycluster());
                 clusters = watcher(api, watcher::Config::default()).default_backoff().boxed();
             }
-            if !self.selects && self.compiled().any(|policy| policy.reads_namespaces()) {
+            if !self.selects && self.set.borrow().reads_namespaces() {
                 self.selects = true;
                 let api = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
                 namespaces = watcher(api, watcher::Config::default()).default_backoff().boxed();

@@ -84,12 +84,12 @@ impl Policy {
     }
 
     /// Whether it is about namespaces with certain labels.
-    pub fn reads_namespaces(&self) -> bool {
+    pub(super) fn reads_namespaces(&self) -> bool {
         self.matcher.reads_namespaces()
     }
 
     /// Whether it has a ceiling for namespaces.
-    pub fn needs_usage(&self) -> bool {
+    pub(super) fn needs_usage(&self) -> bool {
         self.rules.iter().any(|rule| rule.check.reads_usage())
     }
 
@@ -134,11 +134,24 @@ impl Reader<'_> {
 
     /// Notes empty and repeated entries of a list.
     pub(super) fn distinct(&mut self, at: &Pointer, entries: &[String]) {
-        for (index, entry) in entries.iter().enumerate() {
-            if entry.trim().is_empty() {
-                self.flaw(at.at(index), "is empty; write something, or take it out");
-            } else if entries.iter().take(index).any(|earlier| earlier == entry) {
+        for (index, _) in entries.iter().enumerate().filter(|(_, entry)| entry.trim().is_empty()) {
+            self.flaw(at.at(index), "is empty; write something, or take it out");
+        }
+        self.twice(at, entries.iter().enumerate().filter(|(_, entry)| !entry.trim().is_empty()));
+    }
+
+    /// Entries of a list that stand there already.
+    pub(super) fn twice<'e, T: PartialEq + Debug + 'e>(
+        &mut self,
+        at: &Pointer,
+        entries: impl Iterator<Item = (usize, &'e T)>,
+    ) {
+        let mut seen = Vec::new();
+        for (index, entry) in entries {
+            if seen.contains(&entry) {
                 self.flaw(at.at(index), format!("{entry:?} stands here twice; take one out"));
+            } else {
+                seen.push(entry);
             }
         }
     }
@@ -263,8 +276,7 @@ impl Reader<'_> {
                 self.flaw(place.at(key), "an exception needs one, so that it can be asked about");
             }
         }
-        let format = &time::format_description::well_known::Rfc3339;
-        let Ok(until) = time::OffsetDateTime::parse(&spec.expires, format) else {
+        let Some(until) = moment(&spec.expires) else {
             let message = format!(
                 "{} is no moment; write one such as 2027-01-31T00:00:00Z",
                 quoted(&Value::String(spec.expires))
@@ -275,7 +287,7 @@ impl Reader<'_> {
         Some(Exception {
             owner: spec.owner,
             reason: spec.reason,
-            until: until.unix_timestamp(),
+            until,
             expires: spec.expires,
             namespaces: Globs::of(&spec.namespaces),
             names: Globs::of(&spec.names),
@@ -284,13 +296,10 @@ impl Reader<'_> {
     }
 }
 
-/// Entries of the list at `place` that stand there already.
-pub(super) fn twice<T: PartialEq + Debug>(entries: &[T], place: &Pointer, reader: &mut Reader<'_>) {
-    for (index, entry) in entries.iter().enumerate() {
-        if entries.iter().take(index).any(|earlier| earlier == entry) {
-            reader.flaw(place.at(index), format!("{entry:?} stands there twice; take one out"));
-        }
-    }
+/// An RFC 3339 moment in Unix seconds.
+pub(super) fn moment(text: &str) -> Option<i64> {
+    let format = &time::format_description::well_known::Rfc3339;
+    time::OffsetDateTime::parse(text, format).ok().map(time::OffsetDateTime::unix_timestamp)
 }
 
 /// The place that a path below `base` names.

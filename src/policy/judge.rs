@@ -68,18 +68,18 @@ impl Before<'_> {
         };
         let scene = self.scene.get_or_init(|| Scene::before(old, self.change, self.policies));
         let breaches = rule.check.breaches(scene).into_iter();
-        breaches.map(|breach| (key(breach.rule, breach.history(), old), breach)).collect()
+        breaches.map(|breach| (key(breach.finding.rule, breach.history(), old), breach)).collect()
     }
 }
 
 /// Whether the place was sound before, or is broken further now.
 fn is_worse(breach: &Breach, new: &Cluster<'_>, known: &HashMap<Key, Breach>) -> bool {
-    let Some(before) = known.get(&key(breach.rule, breach.history(), new)) else {
+    let Some(before) = known.get(&key(breach.finding.rule, breach.history(), new)) else {
         return true;
     };
     match (breach.measure, before.measure) {
         (Some(now), Some(before)) => now > before,
-        _ => breach.found != before.found,
+        _ => breach.finding.found != before.finding.found,
     }
 }
 
@@ -89,11 +89,9 @@ fn finding(policy: &Policy, rule: &Rule, breach: Breach) -> Finding {
         Enforcement::Warn => Severity::Warn,
         Enforcement::Deny => Severity::Deny,
     };
-    let Breach { rule: id, at, found, allowed, fix, unjudged, .. } = breach;
-    let severity = if unjudged { Severity::Audit } else { severity };
-    let finding = Finding::deny(id, at, found, allowed, fix).with(severity);
+    let severity = if breach.unjudged { Severity::Audit } else { severity };
     let source = rule.check.source().unwrap_or(&policy.name);
-    Finding { policy: Some(Arc::clone(source)), ..finding }
+    Finding { policy: Some(Arc::clone(source)), severity, ..breach.finding }
 }
 
 /// The finding as it weighs under the policy's exceptions.

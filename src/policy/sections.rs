@@ -26,7 +26,7 @@ use super::checks::{Section, Subject};
 use super::usage::{Reach, Sums, Usage, added_sidecar};
 use super::{PolicySet, cel};
 use crate::model::change::Request;
-use crate::model::{Change, Cluster, Container, Pointer, Quantity, RuleId, Settings};
+use crate::model::{Change, Cluster, Container, Finding, Pointer, Quantity, RuleId, Settings};
 
 /// A compiled rule.
 #[derive(Clone, Debug)]
@@ -64,21 +64,13 @@ pub(super) enum Check {
 /// A place that breaks a rule.
 #[derive(Clone, Debug)]
 pub(super) struct Breach {
-    /// Which rule.
-    pub(super) rule: RuleId,
-    /// Where.
-    pub(super) at: Pointer,
-    /// What was found there, values included.
-    pub(super) found: String,
-    /// What may be there; may be empty where `found` says it already.
-    pub(super) allowed: String,
-    /// How to mend it.
-    pub(super) fix: String,
+    /// The rule, the place and the words; weight and policy are not said yet.
+    pub(super) finding: Finding,
     /// By how much it is broken, where more is worse: a write that lowers it is let through.
     pub(super) measure: Option<Quantity>,
     /// Nobody knows whether it is one: it is reported and interrupts nobody.
     pub(super) unjudged: bool,
-    /// The wider place whose history counts, where a change can move `at` within it.
+    /// The wider place whose history counts, where a change can move the finding's within it.
     pub(super) within: Option<Pointer>,
 }
 
@@ -91,21 +83,13 @@ impl Breach {
         allowed: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self {
-            rule,
-            at,
-            found: found.into(),
-            allowed: allowed.into(),
-            fix: fix.into(),
-            measure: None,
-            unjudged: false,
-            within: None,
-        }
+        let finding = Finding::deny(rule, at, found, allowed, fix);
+        Self { finding, measure: None, unjudged: false, within: None }
     }
 
     /// The place that is looked up in the stored state.
     pub(super) fn history(&self) -> &Pointer {
-        self.within.as_ref().unwrap_or(&self.at)
+        self.within.as_ref().unwrap_or(&self.finding.at)
     }
 }
 

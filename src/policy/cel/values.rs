@@ -120,14 +120,61 @@ fn spent() -> ExecutionError {
     ExecutionError::function_error("rule", "too much work")
 }
 
-impl Val for List<'_> {
-    fn get_type(&self) -> &Type {
-        self.inner.get_type()
-    }
+/// What lists and maps do alike: all of it in what they hold, and paid for where it walks.
+macro_rules! as_held {
+    ($Held:ident, $Kind:ident) => {
+        fn get_type(&self) -> &Type {
+            self.inner.get_type()
+        }
 
-    fn cel_type() -> &'static Type {
-        <CelList<'_> as Val>::cel_type()
-    }
+        fn cel_type() -> &'static Type {
+            <$Held<'_> as Val>::cel_type()
+        }
+
+        fn as_iterable<'b, 'w>(&'b self) -> Option<&'b (dyn Iterable + 'w)>
+        where
+            Self: 'w,
+        {
+            Some(self)
+        }
+
+        fn as_sizer(&self) -> Option<&dyn Sizer> {
+            self.inner.as_sizer()
+        }
+
+        fn as_zeroer(&self) -> Option<&dyn Zeroer> {
+            self.inner.as_zeroer()
+        }
+
+        fn equals(&self, other: &dyn Val) -> bool {
+            self.meter.pay(self.inner.len() as u64) && self.inner.equals(other)
+        }
+
+        fn clone_as_boxed<'w>(&self) -> Boxed<'w>
+        where
+            Self: 'w,
+        {
+            Box::new(self.clone())
+        }
+
+        fn as_builtin<'b, 'w>(&'b self) -> BuiltinRef<'b, 'w>
+        where
+            Self: 'w,
+        {
+            BuiltinRef::$Kind(&self.inner)
+        }
+
+        fn into_builtin<'w>(self: Box<Self>) -> Option<Builtin<'w>>
+        where
+            Self: 'w,
+        {
+            Some(Builtin::$Kind($Held::clone(&self.inner)))
+        }
+    };
+}
+
+impl Val for List<'_> {
+    as_held!(CelList, List);
 
     fn as_adder<'b, 'w>(&'b self) -> Option<&'b (dyn Adder + 'w)>
     where
@@ -145,46 +192,6 @@ impl Val for List<'_> {
         Self: 'w,
     {
         self.inner.as_indexer()
-    }
-
-    fn as_iterable<'b, 'w>(&'b self) -> Option<&'b (dyn Iterable + 'w)>
-    where
-        Self: 'w,
-    {
-        Some(self)
-    }
-
-    fn as_sizer(&self) -> Option<&dyn Sizer> {
-        self.inner.as_sizer()
-    }
-
-    fn as_zeroer(&self) -> Option<&dyn Zeroer> {
-        self.inner.as_zeroer()
-    }
-
-    fn equals(&self, other: &dyn Val) -> bool {
-        self.meter.pay(self.inner.len() as u64) && self.inner.equals(other)
-    }
-
-    fn clone_as_boxed<'w>(&self) -> Boxed<'w>
-    where
-        Self: 'w,
-    {
-        Box::new(self.clone())
-    }
-
-    fn as_builtin<'b, 'w>(&'b self) -> BuiltinRef<'b, 'w>
-    where
-        Self: 'w,
-    {
-        BuiltinRef::List(&self.inner)
-    }
-
-    fn into_builtin<'w>(self: Box<Self>) -> Option<Builtin<'w>>
-    where
-        Self: 'w,
-    {
-        Some(Builtin::List(CelList::clone(&self.inner)))
     }
 }
 
@@ -208,13 +215,7 @@ impl Container for List<'_> {
 }
 
 impl Val for Map<'_> {
-    fn get_type(&self) -> &Type {
-        self.inner.get_type()
-    }
-
-    fn cel_type() -> &'static Type {
-        <CelMap<'_> as Val>::cel_type()
-    }
+    as_held!(CelMap, Map);
 
     fn as_container(&self) -> Option<&dyn Container> {
         self.inner.as_container()
@@ -225,46 +226,6 @@ impl Val for Map<'_> {
         Self: 'w,
     {
         Some(self)
-    }
-
-    fn as_iterable<'b, 'w>(&'b self) -> Option<&'b (dyn Iterable + 'w)>
-    where
-        Self: 'w,
-    {
-        Some(self)
-    }
-
-    fn as_sizer(&self) -> Option<&dyn Sizer> {
-        self.inner.as_sizer()
-    }
-
-    fn as_zeroer(&self) -> Option<&dyn Zeroer> {
-        self.inner.as_zeroer()
-    }
-
-    fn equals(&self, other: &dyn Val) -> bool {
-        self.meter.pay(self.inner.len() as u64) && self.inner.equals(other)
-    }
-
-    fn clone_as_boxed<'w>(&self) -> Boxed<'w>
-    where
-        Self: 'w,
-    {
-        Box::new(self.clone())
-    }
-
-    fn as_builtin<'b, 'w>(&'b self) -> BuiltinRef<'b, 'w>
-    where
-        Self: 'w,
-    {
-        BuiltinRef::Map(&self.inner)
-    }
-
-    fn into_builtin<'w>(self: Box<Self>) -> Option<Builtin<'w>>
-    where
-        Self: 'w,
-    {
-        Some(Builtin::Map(CelMap::clone(&self.inner)))
     }
 }
 

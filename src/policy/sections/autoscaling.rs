@@ -1,6 +1,6 @@
 //! Whether and how clusters scale. What new clusters get is in [`super::super::defaults`].
 
-use super::super::compile::{Reader, at, twice};
+use super::super::compile::{Reader, at};
 use super::super::defaults::Defaults;
 use super::super::spec::{
     AutoscalerVersion, AutoscalingDefaults, AutoscalingMode, AutoscalingSpec, Enforcement,
@@ -29,8 +29,8 @@ pub(in super::super) fn compile(
     rule: &mut impl FnMut(Option<Enforcement>, Check),
 ) -> Option<Defaults> {
     let place = at().at("autoscaling");
-    twice(&spec.versions, &place.at("versions"), reader);
-    twice(&spec.upscaling_modes, &place.at("upscalingModes"), reader);
+    reader.twice(&place.at("versions"), spec.versions.iter().enumerate());
+    reader.twice(&place.at("upscalingModes"), spec.upscaling_modes.iter().enumerate());
     if let Some(range) = spec.idle_timeout_seconds {
         flaws_of_range(range, &place.at("idleTimeoutSeconds"), reader);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::compile::{Reader, at, twice};
+use super::super::compile::{Reader, at};
 use super::super::spec::{Enforcement, Exposure, ExposureSpec};
 use super::{Breach, Check, Scene};
 use crate::dialect::kuberay::SERVE_SERVICE;
@@ -28,7 +28,7 @@ pub(in super::super) fn compile(
                        ExternalIps, HostPort and HostNetwork";
         reader.flaw(place, message);
     } else {
-        twice(&spec.forbid, &place, reader);
+        reader.twice(&place, spec.forbid.iter().enumerate());
     }
     rule(spec.enforcement, Check::Exposure(Rule { forbidden: spec.forbid }));
 }

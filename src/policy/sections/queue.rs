@@ -1,6 +1,6 @@
 //! The Kueue queue: that a cluster has one, which one, and that it stays there.
 
-use super::super::compile::{Reader, at, twice};
+use super::super::compile::{Reader, at};
 use super::super::matching::Globs;
 use super::super::spec::{Enforcement, QueueSpec};
 use super::{Breach, Check, Scene};
@@ -29,7 +29,7 @@ pub(in super::super) fn compile(
                        allowed";
         reader.flaw(place.clone(), message);
     }
-    twice(&spec.allowed, &place.at("allowed"), reader);
+    reader.twice(&place.at("allowed"), spec.allowed.iter().enumerate());
     rule(
         spec.enforcement,
         Check::Queue(Rule {

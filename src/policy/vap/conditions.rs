@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::expression::{allows, is_one_of, literal};
 use crate::model::{RuleId, Settings};
+use crate::policy::compile::moment;
 use crate::policy::spec::{ExceptionSpec, MatchSpec, RequirementSpec, SelectorOperator};
 
 fn condition(name: &str, expression: &str) -> Value {
@@ -101,12 +102,10 @@ fn label(key: &str) -> String {
 
 /// That an exception which is not over lets the object break this rule.
 pub(super) fn excepted(exceptions: &[ExceptionSpec], now: i64, rule: RuleId) -> Vec<String> {
-    let format = &time::format_description::well_known::Rfc3339;
     let live = exceptions.iter().filter(|exception| {
         let named = exception.rules.iter().any(|each| each == rule.as_str());
         (exception.rules.is_empty() || named)
-            && time::OffsetDateTime::parse(&exception.expires, format)
-                .is_ok_and(|until| now < until.unix_timestamp())
+            && moment(&exception.expires).is_some_and(|until| now < until)
     });
     live.map(|exception| {
         format!(
