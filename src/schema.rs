@@ -15,11 +15,13 @@ mod definition;
 mod fault;
 mod lexical;
 mod nearest;
+mod own;
 mod place;
 
 use serde_json::Value;
 
 pub use crd::{crd, crd_yaml, structural, yaml};
+pub use own::{Own, column};
 
 use crate::model::Finding;
 use check::Check;

@@ -22,6 +22,7 @@ use support::account::{HOME, account};
 use support::control_plane::{ControlPlane, Options};
 use support::controller::Controller;
 use support::run::run;
+use support::samples::bounded;
 use support::wait::wait_until;
 
 const SOON: Duration = Duration::from_mins(1);
@@ -115,19 +116,7 @@ impl Plane {
 }
 
 fn cluster(namespace: &str, name: &str, max: i64) -> Value {
-    let container = json!({"name": "ray", "image": "x", "resources": {"limits": {"cpu": "1"}}});
-    let template = json!({"spec": {"containers": [container]}});
-    json!({
-        "apiVersion": "ray.io/v1", "kind": "RayCluster",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "headGroupSpec": {"rayStartParams": {}, "template": template},
-            "workerGroupSpecs": [{
-                "groupName": "small", "replicas": 2, "minReplicas": 2, "maxReplicas": max,
-                "rayStartParams": {}, "template": template,
-            }],
-        },
-    })
+    bounded(namespace, name, 2, max)
 }
 
 /// A figure of the metrics page; 0 where it is not there.

@@ -24,6 +24,7 @@ use super::leader::Leader;
 use super::resources;
 use super::watch::{Queue, enqueue};
 use crate::clock;
+use crate::dialect::OURS;
 use crate::dialect::kuberay::managed_elsewhere;
 use crate::plan::joined::{Answer, Want};
 use crate::plan::pod::{Phase, Pod};
@@ -279,7 +280,7 @@ impl Reports {
 
 /// The reports of a namespace.
 pub(super) fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk(report::GROUP, report::VERSION, report::KIND);
+    let kind = GroupVersionKind::gvk(OURS, report::VERSION, report::KIND);
     let resource = ApiResource::from_gvk_with_plural(&kind, report::PLURAL);
     Api::namespaced_with(client.clone(), namespace, &resource)
 }

@@ -14,9 +14,8 @@ use super::audit::kept;
 use super::joined::{self, Answer, Autoscaler, Demand, Joined, Want};
 use super::object::owners;
 use super::pod::{CLUSTER, CREATED_BY, OURSELVES, Phase, Pod};
-
-/// API group of our own kinds.
-pub const GROUP: &str = "raywarden.io";
+use crate::dialect::OURS;
+use crate::schema::{Own, column};
 
 /// The version of the report.
 pub const VERSION: &str = "v1alpha1";
@@ -112,7 +111,7 @@ pub fn report(subject: &Subject<'_>, facts: &Facts<'_>) -> Look {
         "autoscaler": {"state": state, "message": message},
     });
     let object = json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "apiVersion": format!("{OURS}/{VERSION}"),
         "kind": KIND,
         "metadata": {
             "name": subject.view.name,
@@ -253,33 +252,26 @@ pub fn definition() -> Value {
         "apiVersion": text(), "kind": text(), "metadata": {"type": "object"}, "report": report,
         "clamps": clamps, "audit": kept::schema(),
     }));
-    let column =
-        |name: &str, kind: &str, path: &str| json!({"name": name, "type": kind, "jsonPath": path});
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{PLURAL}.{GROUP}")},
-        "spec": {
-            "group": GROUP,
-            "names": {"kind": KIND, "listKind": format!("{KIND}List"), "plural": PLURAL, "singular": PLURAL.trim_end_matches('s'), "shortNames": ["rcr"]},
-            "scope": "Namespaced",
-            "versions": [{
-                "name": VERSION,
-                "served": true,
-                "storage": true,
-                "additionalPrinterColumns": [
-                    column("joined", "integer", ".report.workers.joined"),
-                    column("not joined", "integer", ".report.workers.notJoined"),
-                    column("autoscaler", "string", ".report.autoscaler.state"),
-                    column("dashboard", "string", ".report.dashboard.address"),
-                    column("refused", "integer", ".audit.deny"),
-                    column("warned", "integer", ".audit.warn"),
-                    column("age", "date", ".metadata.creationTimestamp"),
-                ],
-                "schema": {"openAPIV3Schema": schema},
-            }],
-        },
-    })
+    Own {
+        kind: KIND,
+        plural: PLURAL,
+        singular: PLURAL.trim_end_matches('s'),
+        short: "rcr",
+        scope: "Namespaced",
+        version: VERSION,
+        status: false,
+        columns: vec![
+            column("joined", "integer", ".report.workers.joined"),
+            column("not joined", "integer", ".report.workers.notJoined"),
+            column("autoscaler", "string", ".report.autoscaler.state"),
+            column("dashboard", "string", ".report.dashboard.address"),
+            column("refused", "integer", ".audit.deny"),
+            column("warned", "integer", ".audit.warn"),
+            column("age", "date", ".metadata.creationTimestamp"),
+        ],
+        schema,
+    }
+    .crd()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::KIND;
 use super::spec::PolicySpec;
-use crate::dialect::OURS;
+use crate::schema::{self, Own};
 
 /// The version.
 pub const VERSION: &str = "v1alpha1";
@@ -24,40 +24,40 @@ const DEEPEST: usize = 16;
 
 /// The definition.
 pub fn crd() -> Value {
-    let column = |name: &str, kind: &str, path: &str, description: &str| json!({"name": name, "type": kind, "jsonPath": path, "description": description});
+    let column = |name: &str, kind: &str, path: &str, description: &str| {
+        let mut column = schema::column(name, kind, path);
+        if let Value::Object(members) = &mut column {
+            members.insert("description".to_owned(), json!(description));
+        }
+        column
+    };
     let accepted = format!(".status.conditions[?(@.type==\"{ACCEPTED}\")].status");
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{PLURAL}.{OURS}")},
-        "spec": {
-            "group": OURS,
-            "names": {"kind": KIND, "listKind": format!("{KIND}List"), "plural": PLURAL, "singular": "rayclusterpolicy", "shortNames": ["rcp"]},
-            "scope": "Cluster",
-            "versions": [{
-                "name": VERSION,
-                "served": true,
-                "storage": true,
-                "subresources": {"status": {}},
-                "additionalPrinterColumns": [
-                    column("enforcement", "string", ".spec.enforcement", "What its rules do"),
-                    column("accepted", "string", &accepted, "Whether it is in force"),
-                    column("matching", "integer", ".status.matching", "Clusters that it is about"),
-                    column("breaking", "integer", ".status.breaking", "Of these, clusters that break it"),
-                    column("age", "date", ".metadata.creationTimestamp", "Since when it is there"),
-                ],
-                "schema": {"openAPIV3Schema": {
-                    "type": "object",
-                    "description": "What administrators ask of the Ray clusters of this Kubernetes cluster.",
-                    "required": ["spec"],
-                    "properties": {
-                        "apiVersion": {"type": "string"}, "kind": {"type": "string"},
-                        "metadata": {"type": "object"}, "spec": spec(), "status": status(),
-                    },
-                }},
-            }],
-        },
-    })
+    Own {
+        kind: KIND,
+        plural: PLURAL,
+        singular: "rayclusterpolicy",
+        short: "rcp",
+        scope: "Cluster",
+        version: VERSION,
+        status: true,
+        columns: vec![
+            column("enforcement", "string", ".spec.enforcement", "What its rules do"),
+            column("accepted", "string", &accepted, "Whether it is in force"),
+            column("matching", "integer", ".status.matching", "Clusters that it is about"),
+            column("breaking", "integer", ".status.breaking", "Of these, clusters that break it"),
+            column("age", "date", ".metadata.creationTimestamp", "Since when it is there"),
+        ],
+        schema: json!({
+            "type": "object",
+            "description": "What administrators ask of the Ray clusters of this Kubernetes cluster.",
+            "required": ["spec"],
+            "properties": {
+                "apiVersion": {"type": "string"}, "kind": {"type": "string"},
+                "metadata": {"type": "object"}, "spec": spec(), "status": status(),
+            },
+        }),
+    }
+    .crd()
 }
 
 fn spec() -> Value {

@@ -12,6 +12,7 @@ use super::support::control_plane::{ControlPlane, Options};
 use super::support::controller::Controller;
 use super::support::request::{Answer, Request};
 use super::support::run::run;
+use super::support::samples::bounded;
 use super::support::wait::wait_until;
 use super::support::webhook::{Webhook, raywarden};
 
@@ -56,21 +57,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     World { plane, kubeconfig, controller }
 });
 
-/// Its bounds contradict each other where `max` is below 2.
 fn cluster(namespace: &str, name: &str, max: i64) -> Value {
-    let container = json!({"name": "ray", "image": "x", "resources": {"limits": {"cpu": "1"}}});
-    let template = json!({"spec": {"containers": [container]}});
-    json!({
-        "apiVersion": "ray.io/v1", "kind": "RayCluster",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "headGroupSpec": {"rayStartParams": {}, "template": template},
-            "workerGroupSpecs": [{
-                "groupName": "small", "replicas": 3, "minReplicas": 2, "maxReplicas": max,
-                "rayStartParams": {}, "template": template,
-            }],
-        },
-    })
+    bounded(namespace, name, 3, max)
 }
 
 fn token(name: &str, audience: &str) -> String {

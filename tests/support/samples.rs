@@ -1,6 +1,6 @@
-//! KubeRay's own samples, read from the module cache.
+//! KubeRay's own samples, read from the module cache, and a small cluster of ours.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;
 
@@ -31,4 +31,22 @@ pub(crate) fn samples(plane: &ControlPlane) -> Vec<Sample> {
     }
     assert!(found.len() >= 35, "only {} samples", found.len());
     found
+}
+
+/// A cluster of one group of two to `max` workers, `replicas` of them wanted: its bounds contradict each
+/// other where `max` is below 2.
+pub(crate) fn bounded(namespace: &str, name: &str, replicas: i64, max: i64) -> Value {
+    let container = json!({"name": "ray", "image": "x", "resources": {"limits": {"cpu": "1"}}});
+    let template = json!({"spec": {"containers": [container]}});
+    json!({
+        "apiVersion": "ray.io/v1", "kind": "RayCluster",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "headGroupSpec": {"rayStartParams": {}, "template": template},
+            "workerGroupSpecs": [{
+                "groupName": "small", "replicas": replicas, "minReplicas": 2, "maxReplicas": max,
+                "rayStartParams": {}, "template": template,
+            }],
+        },
+    })
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::found::{Counts, Found};
 use super::{Identity, Line, ObjectKey, kept};
 use crate::admission::wire::group_version;
-use crate::dialect::{self, Dialect};
+use crate::dialect::{self, Dialect, OURS};
 use crate::model::{RuleId, Severity};
 use crate::plan::object::owners_of;
 use crate::plan::pod::{CLUSTER, CREATED_BY, OURSELVES};
@@ -89,7 +89,7 @@ impl Form {
     /// API group, version, kind and plural.
     pub const fn resource(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
-            Self::Own => (report::GROUP, report::VERSION, report::KIND, report::PLURAL),
+            Self::Own => (OURS, report::VERSION, report::KIND, report::PLURAL),
             Self::WgPolicy => ("wgpolicyk8s.io", "v1alpha2", "PolicyReport", "policyreports"),
             Self::OpenReports => ("openreports.io", "v1alpha1", "Report", "reports"),
         }

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::dialect::{DOMINO, LEASE, OURS, RAY};
+use crate::schema::{Own, column};
 
 /// The version.
 pub const VERSION: &str = "v1alpha1";
@@ -25,39 +26,31 @@ const MOST_REPLICAS: i64 = i32::MAX as i64;
 
 /// The definition.
 pub fn crd() -> Value {
-    let column =
-        |name: &str, kind: &str, path: &str| json!({"name": name, "type": kind, "jsonPath": path});
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{PLURAL}.{OURS}")},
-        "spec": {
-            "group": OURS,
-            "names": {"kind": LEASE, "listKind": format!("{LEASE}List"), "plural": PLURAL, "singular": "scalelease", "shortNames": ["sl"]},
-            "scope": "Namespaced",
-            "versions": [{
-                "name": VERSION,
-                "served": true,
-                "storage": true,
-                "subresources": {"status": {}},
-                "additionalPrinterColumns": [
-                    column("cluster", "string", ".spec.cluster.name"),
-                    column("group", "string", ".spec.group"),
-                    column("replicas", "integer", ".spec.replicas"),
-                    column("until", "string", ".spec.until"),
-                    column("phase", "string", ".status.phase"),
-                ],
-                "schema": {"openAPIV3Schema": {
-                    "type": "object",
-                    "required": ["spec"],
-                    "properties": {
-                        "apiVersion": {"type": "string"}, "kind": {"type": "string"},
-                        "metadata": {"type": "object"}, "spec": spec(), "status": status(),
-                    },
-                }},
-            }],
-        },
-    })
+    Own {
+        kind: LEASE,
+        plural: PLURAL,
+        singular: "scalelease",
+        short: "sl",
+        scope: "Namespaced",
+        version: VERSION,
+        status: true,
+        columns: vec![
+            column("cluster", "string", ".spec.cluster.name"),
+            column("group", "string", ".spec.group"),
+            column("replicas", "integer", ".spec.replicas"),
+            column("until", "string", ".spec.until"),
+            column("phase", "string", ".status.phase"),
+        ],
+        schema: json!({
+            "type": "object",
+            "required": ["spec"],
+            "properties": {
+                "apiVersion": {"type": "string"}, "kind": {"type": "string"},
+                "metadata": {"type": "object"}, "spec": spec(), "status": status(),
+            },
+        }),
+    }
+    .crd()
 }
 
 fn text(most: usize) -> Value {
