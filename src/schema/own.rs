@@ -23,7 +23,7 @@ pub struct Own<'a> {
     pub version: &'a str,
     /// Whether its status is a subresource.
     pub status: bool,
-    /// What `kubectl get` prints; see [`column`].
+    /// What `kubectl get` prints; see [`column()`].
     pub columns: Vec<Value>,
     /// The structural schema of the object.
     pub schema: Value,
