@@ -87,13 +87,18 @@ impl Parent {
         }
     }
 
-    /// The template of the Pod that submits the job, where it says one.
+    /// Where the template of the Pod that submits the job stands; `None` where no Pod does.
+    pub fn submitter_template(self) -> Option<Pointer> {
+        match self {
+            Self::RayJob => Some(Pointer::of(["spec", "submitterPodTemplate"])),
+            Self::RayCronJob => Some(Pointer::of(["spec", "jobTemplate", "submitterPodTemplate"])),
+            Self::RayService => None,
+        }
+    }
+
+    /// That template, where it says one.
     fn submitter(self, object: &Value) -> Option<Template<'_>> {
-        let at = match self {
-            Self::RayJob => Pointer::of(["spec", "submitterPodTemplate"]),
-            Self::RayCronJob => Pointer::of(["spec", "jobTemplate", "submitterPodTemplate"]),
-            Self::RayService => return None,
-        };
+        let at = self.submitter_template()?;
         let spec = at.get(object)?.get("spec")?;
         Some(Template { at, spec })
     }

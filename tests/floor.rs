@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use objects::{FAULTS, KINDS, NAMESPACE, object};
+use objects::{FAULTS, KINDS, NAMESPACE, SOUND, object};
 use raywarden::admission::{Phase, PolicySet, Review, Settings, review};
 use raywarden::model::{Operation, Severity};
 use raywarden::policy::Policy;
@@ -28,6 +28,18 @@ use support::golden;
 use support::run::run;
 use support::wait::wait_until;
 use support::webhook::raywarden;
+
+/// What is wrong with the clusters that were there before.
+const STORED: [&str; 8] = [
+    "none",
+    "min-above-max",
+    "no-label",
+    "default-account",
+    "two-alike",
+    "no-queue",
+    "idle-long",
+    "cluster-large",
+];
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -44,9 +56,9 @@ fn export(arguments: &[&str]) -> String {
 
 fn policies() -> PolicySet {
     let text = std::fs::read_to_string(policy_file()).expect("the policy can be read");
-    let policy: Value = serde_saphyr::from_str(&text).expect("it is YAML");
-    let policy = Policy::compile(&policy).expect("it compiles");
-    PolicySet { policies: vec![Arc::new(policy)], ..PolicySet::default() }
+    let written: Vec<Value> = serde_saphyr::from_multiple(&text).expect("it is YAML");
+    let compiled = written.iter().map(|it| Arc::new(Policy::compile(it).expect("it compiles")));
+    PolicySet { policies: compiled.collect(), ..PolicySet::default() }
 }
 
 /// The rules by which the engine refuses.
@@ -132,11 +144,10 @@ fn the_floor_agrees_with_the_engine_on_every_rule_that_it_claims() {
     let policies = policies();
     let plane = plane();
     // Stored while nothing held them back.
-    let stored: Vec<Value> =
-        ["none", "min-above-max", "no-label", "default-account", "two-alike", "no-queue"]
-            .iter()
-            .map(|fault| create(&plane, &object("RayCluster", &[fault], &format!("old-{fault}"))))
-            .collect();
+    let stored: Vec<Value> = STORED
+        .iter()
+        .map(|fault| create(&plane, &object("RayCluster", &[fault], &format!("old-{fault}"))))
+        .collect();
     plane.apply_yaml(&export(&[]));
     let bad = object("RayCluster", &["reserved-group"], "probe");
     wait_until(SOON, "the floor holds", || {
@@ -166,7 +177,15 @@ fn the_floor_agrees_with_the_engine_on_every_rule_that_it_claims() {
             });
         }
     }
-    let faults = disagreements(&compared);
+    let mut faults = disagreements(&compared);
+    for fault in FAULTS {
+        let what = format!("RayCluster {fault}");
+        let one = compared.iter().find(|it| it.what == what).expect("each fault was tried");
+        let sound = SOUND.contains(&fault);
+        if sound != one.engine.is_empty() || sound != (one.floor == Floor::Admits) {
+            faults.push(format!("{what}: engine {:?}, floor {:?}", one.engine, one.floor));
+        }
+    }
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), compared.len(), faults.join("\n"));
 }
 
@@ -179,8 +198,8 @@ fn created() -> Vec<(String, Value)> {
         }
     }
     for (index, first) in FAULTS.iter().enumerate() {
-        // Every third pair: enough to meet each fault beside ten others.
-        for second in FAULTS.iter().skip(index + 1).step_by(3) {
+        // Every ninth pair: enough to meet each fault beside several others.
+        for second in FAULTS.iter().skip(index + 1).step_by(9) {
             let new = object("RayCluster", &[first, second], "lab");
             out.push((format!("RayCluster {first} {second}"), new));
         }

@@ -72,11 +72,15 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Verdict> {
 
 fn coverage(export: &Export) -> Value {
     let covered = export.covered.iter().map(|covered| {
-        json!({
-            "policy": covered.policy,
-            "rule": covered.rule.as_str(),
-            "operations": if covered.create_only { vec!["CREATE"] } else { vec!["CREATE", "UPDATE"] },
-        })
+        let both = ["CREATE", "UPDATE"];
+        let operations = if covered.create_only { &both[..1] } else { &both[..] };
+        let mut entry = json!({
+            "policy": covered.policy, "rule": covered.rule.as_str(), "operations": operations,
+        });
+        if let (Some(part), Some(entry)) = (covered.part, entry.as_object_mut()) {
+            entry.insert("part".to_owned(), json!(part));
+        }
+        entry
     });
     let left = export
         .left

@@ -1,7 +1,7 @@
 //! Which resources of Kubernetes are accelerators, and which of them Ray counts as GPUs.
 
 /// Accelerators that Ray counts under a name of their own.
-const OTHERS: [&str; 5] = [
+pub const OTHERS: [&str; 5] = [
     "aws.amazon.com/neuron",
     "aws.amazon.com/neuroncore",
     "aws.amazon.com/neurondevice",
@@ -10,7 +10,8 @@ const OTHERS: [&str; 5] = [
 ];
 
 /// GPUs whose resource does not say so.
-const UNNAMED_GPUS: [&str; 3] = ["gpu.intel.com/i915", "gpu.intel.com/xe", "nvidia.com/gpu.shared"];
+pub const UNNAMED_GPUS: [&str; 3] =
+    ["gpu.intel.com/i915", "gpu.intel.com/xe", "nvidia.com/gpu.shared"];
 
 /// Whether KubeRay takes a resource for a GPU: named so, or a slice of one, `nvidia.com/mig-2g.32gb`.
 pub fn is_named_gpu(name: &str) -> bool {

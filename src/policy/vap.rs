@@ -10,7 +10,9 @@
 //! value from a worse one. What a covered rule refuses on CREATE, the floor refuses too; and on UPDATE
 //! where the stored object was sound.
 
+mod autoscaling;
 mod builtin;
+mod capacity;
 mod conditions;
 mod expression;
 mod sections;
@@ -49,6 +51,8 @@ pub struct Covered {
     pub policy: Option<String>,
     /// The rule.
     pub rule: RuleId,
+    /// What of it is held, where that is not the whole.
+    pub part: Option<&'static str>,
     /// Only on CREATE.
     pub create_only: bool,
 }
@@ -137,6 +141,7 @@ fn put(
         out.covered.extend(claims.iter().map(|claim| Covered {
             policy: named(),
             rule: claim.rule,
+            part: claim.part,
             create_only: claim.create_only,
         }));
     }

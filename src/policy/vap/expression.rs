@@ -1,12 +1,15 @@
 //! CEL for the API server: claims, the variables that they read, literals.
 //!
-//! A claim is written once, over names in braces: `{spec}`, `{groups}`, `{templates}`, `{pods}`,
-//! `{labels}`. It is asked of the incoming state and, so that what is stored may stay, of the stored one.
+//! A claim is written once, over names in braces such as `{spec}` and `{groups}`: those of
+//! [`variables`]. It is asked of the incoming state and, so that what is stored may stay, of the stored
+//! one.
 
 use serde_json::{Value, json};
 
+use crate::dialect::kuberay::V2_VARIABLE;
 use crate::dialect::{self, Dialect};
-use crate::model::RuleId;
+use crate::model::names::SIDECAR;
+use crate::model::{Pointer, RuleId};
 
 /// One rule as an expression that is true where the rule is kept.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub(super) struct Claim {
     pub(super) keeps: String,
     /// What is wrong where it is false.
     pub(super) message: String,
+    /// What of the rule it is about, where that is not the whole.
+    pub(super) part: Option<&'static str>,
     /// Only new objects are asked.
     pub(super) create_only: bool,
     /// It is about what a write changes: there is no stored state to compare with.
@@ -25,7 +30,18 @@ pub(super) struct Claim {
     pub(super) unless: Vec<String>,
 }
 
-const NAMES: [&str; 5] = ["spec", "groups", "templates", "pods", "labels"];
+const NAMES: [&str; 10] = [
+    "spec",
+    "groups",
+    "templates",
+    "pods",
+    "every_pod",
+    "labels",
+    "options",
+    "scales",
+    "adds_sidecar",
+    "switches",
+];
 
 /// The most characters of a message that the API server takes.
 const LONGEST_MESSAGE: usize = 1024;
@@ -36,6 +52,7 @@ impl Claim {
             rule,
             keeps: keeps.into(),
             message: message.into(),
+            part: None,
             create_only: false,
             compares: false,
             unless: Vec::new(),
@@ -44,6 +61,10 @@ impl Claim {
 
     pub(super) fn on_create(self) -> Self {
         Self { create_only: true, ..self }
+    }
+
+    pub(super) fn about(self, part: &'static str) -> Self {
+        Self { part: Some(part), ..self }
     }
 
     pub(super) fn of_the_change(self) -> Self {
@@ -80,36 +101,81 @@ fn spread(keeps: &str, prefix: &str) -> String {
 }
 
 /// The variables of both states. They are worked out when they are read.
+///
+/// `pods` are the Pod specs of head and groups, `every_pod` also the submitter's; `adds_sidecar` tells
+/// that the head gets a container that its template lacks; `switches` are the entries of the Ray
+/// container's environment that choose a version of the autoscaler.
 pub(super) fn variables() -> Vec<Value> {
-    let state = |object: &str, prefix: &str| {
-        let of = |name: &str| format!("variables.{prefix}{name}");
-        let metadata = format!("{object}.metadata");
-        let spec = of("spec");
-        let groups = format!("has({spec}.workerGroupSpecs) ? {spec}.workerGroupSpecs : []");
-        let head = format!("[{spec}.headGroupSpec.template]");
-        [
-            ("spec", the_spec(object)),
-            ("groups", groups),
-            ("templates", format!("{head} + {}.map(g, g.template)", of("groups"))),
-            ("pods", format!("{}.filter(t, has(t.spec)).map(t, t.spec)", of("templates"))),
-            ("labels", format!("has({metadata}.labels) ? {metadata}.labels : {{}}")),
-        ]
-        .map(|(name, expression)| {
-            json!({"name": format!("{prefix}{name}"), "expression": expression})
-        })
-    };
     [state("object", ""), state("oldObject", "old_")].concat()
+}
+
+fn state(object: &str, prefix: &str) -> Vec<Value> {
+    let of = |name: &str| format!("variables.{prefix}{name}");
+    let labels = format!("{object}.metadata.labels");
+    let spec = of("spec");
+    let field = |key: &str, other: &str| format!("has({spec}.{key}) ? {spec}.{key} : {other}");
+    let head = format!("{spec}.headGroupSpec.template");
+    let named = format!("c, has(c.name) && c.name == {}", literal(SIDECAR));
+    let containers = format!("{head}.spec.containers");
+    let told = format!("has({head}.spec) && has({containers})");
+    let ray = format!("{containers}[0]");
+    let entries = format!("{ray}.env.filter(e, e.name == {})", literal(V2_VARIABLE));
+    let variables = [
+        ("spec", the_spec(object)),
+        ("groups", field("workerGroupSpecs", "[]")),
+        ("templates", format!("[{head}] + {}.map(g, g.template)", of("groups"))),
+        ("pods", format!("{}.filter(t, has(t.spec)).map(t, t.spec)", of("templates"))),
+        ("every_pod", format!("{} + ({})", of("pods"), submitters(object))),
+        ("labels", format!("has({labels}) ? {labels} : {{}}")),
+        ("options", field("autoscalerOptions", "{}")),
+        ("scales", field("enableInTreeAutoscaling", "false")),
+        ("adds_sidecar", format!("{} && !({told} && {containers}.exists({named}))", of("scales"))),
+        (
+            "switches",
+            format!("{told} && {containers}.size() > 0 && has({ray}.env) ? {entries} : []"),
+        ),
+    ];
+    let named =
+        |(name, expression)| json!({"name": format!("{prefix}{name}"), "expression": expression});
+    variables.map(named).to_vec()
+}
+
+/// Kinds that embed a cluster, with what they are called in requests.
+fn embedding() -> impl Iterator<Item = (&'static str, dialect::Parent)> {
+    dialect::kinds().filter_map(|(_, kind, _, dialect)| match dialect {
+        Dialect::Embedded(parent) => Some((kind, parent)),
+        Dialect::RayCluster | Dialect::Domino => None,
+    })
+}
+
+/// By kind, what `of` says; what `other` says for the rest.
+fn by_kind(of: impl Fn(dialect::Parent) -> Option<String>, other: String) -> String {
+    embedding().fold(other, |other, (kind, parent)| match of(parent) {
+        Some(expression) => {
+            format!("request.kind.kind == {} ? {expression} : {other}", literal(kind))
+        }
+        None => other,
+    })
 }
 
 /// The cluster's spec, wherever the kind keeps it.
 fn the_spec(object: &str) -> String {
-    let embedding = dialect::kinds().filter_map(|(_, kind, _, dialect)| match dialect {
-        Dialect::Embedded(parent) => Some((kind, parent.spec())),
-        Dialect::RayCluster | Dialect::Domino => None,
-    });
-    embedding.fold(format!("{object}.spec"), |other, (kind, place)| {
-        format!("request.kind.kind == {} ? {object}.{place} : {other}", literal(kind))
-    })
+    by_kind(|parent| Some(format!("{object}.{}", parent.spec())), format!("{object}.spec"))
+}
+
+/// The spec of the Pod that submits the job, in a list; an empty one where none is said.
+fn submitters(object: &str) -> String {
+    let of = |at: Pointer| {
+        let template = format!("{object}.{at}");
+        format!("(has({template}) && has({template}.spec) ? [{template}.spec] : [])")
+    };
+    by_kind(|parent| parent.submitter_template().map(of), "[]".to_owned())
+}
+
+/// That something holds of every container `c` of every Pod `p` in a list of Pod specs.
+pub(super) fn every_container(pods: &str, holds: &str) -> String {
+    let of = |list: &str| format!("(!has(p.{list}) || p.{list}.all(c, {holds}))");
+    format!("{pods}.all(p, {} && {})", of("containers"), of("initContainers"))
 }
 
 /// A text as a CEL literal.
@@ -122,7 +188,10 @@ pub(super) fn literal(text: &str) -> String {
 pub(super) fn is_one_of(value: &str, texts: &[String]) -> String {
     if texts.iter().any(|text| text.contains('*')) {
         let choices: Vec<String> = texts.iter().map(|text| regex(text)).collect();
-        return format!("{value}.matches({})", literal(&format!("^(?:{})$", choices.join("|"))));
+        return format!(
+            "{value}.matches({})",
+            literal(&format!("(?s)^(?:{})$", choices.join("|")))
+        );
     }
     let list: Vec<String> = texts.iter().map(|text| literal(text)).collect();
     format!("{value} in [{}]", list.join(", "))
@@ -174,7 +243,7 @@ mod tests {
         assert_eq!(is_one_of("x", &texts(&["a", "b\"c"])), r#"x in ["a", "b\"c"]"#);
         assert_eq!(
             is_one_of("x", &texts(&["r.example/*", "b"])),
-            r#"x.matches("^(?:r\\.example/.*|b)$")"#
+            r#"x.matches("(?s)^(?:r\\.example/.*|b)$")"#
         );
         assert_eq!(allows("x", &[]), "true");
     }

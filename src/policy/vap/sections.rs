@@ -1,20 +1,14 @@
 //! The sections of a policy that the API server can hold.
 
-use super::Claims;
-use super::expression::{Claim, allows, literal};
+use super::expression::{Claim, allows, every_container, is_one_of, literal};
+use super::{Claims, autoscaling, capacity};
 use crate::dialect::kuberay::QUEUE;
 use crate::model::RuleId;
 use crate::model::cluster::UNBOUNDED;
 use crate::policy::spec::{
-    BoundsSpec, Enforcement, Exposure, ExposureSpec, LabelsSpec, PolicySpec, QueueSpec,
+    BoundsSpec, Enforcement, Exposure, ExposureSpec, ImagesSpec, LabelsSpec, PolicySpec, QueueSpec,
     ServiceAccountsSpec,
 };
-
-/// Amounts cannot be summed over lists there.
-const SUMS: &str = "an expression there cannot add up quantities";
-
-/// It could be written there, and is not.
-const WEBHOOK: &str = "only the webhook holds it";
 
 /// Rules of one's own read variables that are not there.
 const VARIABLES: &str = "they read variables that only the webhook has";
@@ -44,14 +38,28 @@ pub(super) fn claims(spec: &PolicySpec) -> Claims {
     if let Some(section) = &spec.queue {
         queue(section, section.enforcement.unwrap_or(usual), &mut out);
     }
+    if let Some(section) = &spec.images {
+        images(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
+    if let Some(section) = &spec.ceilings {
+        capacity::ceilings(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
+    if let Some(section) = &spec.resources {
+        capacity::resources(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
+    if let Some(section) = &spec.gpus {
+        capacity::gpus(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
+    if let Some(section) = &spec.sidecar {
+        capacity::sidecar(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
+    if let Some(section) = &spec.autoscaling {
+        autoscaling::claims(section, section.enforcement.unwrap_or(usual), &mut out);
+    }
+    let confined = spec.sidecar.as_ref().is_some_and(|section| section.pod_security.is_some());
     let left = [
-        (spec.ceilings.is_some(), "spec.ceilings", SUMS),
-        (spec.resources.is_some(), "spec.resources", WEBHOOK),
-        (spec.gpus.is_some(), "spec.gpus", WEBHOOK),
         (spec.pod_security.is_some(), "spec.podSecurity", STANDARDS),
-        (spec.sidecar.is_some(), "spec.sidecar", WEBHOOK),
-        (spec.images.is_some(), "spec.images", WEBHOOK),
-        (spec.autoscaling.is_some(), "spec.autoscaling", WEBHOOK),
+        (confined, "spec.sidecar.podSecurity", STANDARDS),
         (!spec.rules.is_empty(), "spec.rules", VARIABLES),
     ];
     for (_, what, why) in left.into_iter().filter(|(there, ..)| *there) {
@@ -101,9 +109,8 @@ fn service_accounts(section: &ServiceAccountsSpec, enforcement: Enforcement, out
     };
     let unnamed = may("'default'");
     let head = "{spec}.headGroupSpec.template.spec";
-    let scales = "(has({spec}.enableInTreeAutoscaling) && {spec}.enableInTreeAutoscaling)";
     let keeps = format!(
-        "(!has({{spec}}.headGroupSpec.template.spec) || ({}({scales} || {unnamed}))) && \
+        "(!has({{spec}}.headGroupSpec.template.spec) || ({}({{scales}} || {unnamed}))) && \
          {{groups}}.all(g, !has(g.template.spec) || ({}{unnamed}))",
         named(head),
         named("g.template.spec"),
@@ -180,12 +187,7 @@ fn exposure(section: &ExposureSpec, enforcement: Enforcement, out: &mut Claims) 
             of_service("type", &format!("{{value}} != '{kind}'"))
         )
     };
-    let of_containers = |list: &str| {
-        format!(
-            "{{pods}}.all(p, !has(p.{list}) || p.{list}.all(c, !has(c.ports) || \
-             c.ports.all(o, !has(o.hostPort) || o.hostPort == 0)))"
-        )
-    };
+    let closed = "!has(c.ports) || c.ports.all(o, !has(o.hostPort) || o.hostPort == 0)";
     for way in &section.forbid {
         let (keeps, what) = match way {
             Exposure::Ingress => (
@@ -198,10 +200,7 @@ fn exposure(section: &ExposureSpec, enforcement: Enforcement, out: &mut Claims) 
                 of_service("externalIPs", "{value}.size() == 0"),
                 "a Service with external addresses",
             ),
-            Exposure::HostPort => (
-                format!("{} && {}", of_containers("containers"), of_containers("initContainers")),
-                "a port of the node",
-            ),
+            Exposure::HostPort => (every_container("{pods}", closed), "a port of the node"),
             Exposure::HostNetwork => (
                 "{pods}.all(p, !has(p.hostNetwork) || !p.hostNetwork)".to_owned(),
                 "Pods in the node's network",
@@ -210,6 +209,28 @@ fn exposure(section: &ExposureSpec, enforcement: Enforcement, out: &mut Claims) 
         let message = format!("{what} opens the cluster to the outside; take it out");
         out.add(enforcement, Claim::new(RuleId::POLICY_EXPOSURE, keeps, message));
     }
+}
+
+fn images(section: &ImagesSpec, enforcement: Enforcement, out: &mut Claims) {
+    // As container runtimes complete a name.
+    let names = |image: &str| {
+        format!(
+            "[{image}, {image}.matches('^[^/]*$') ? 'docker.io/library/' + {image} : \
+             {image}.matches('^(localhost|[^/]*[.:][^/]*)/') ? {image} : 'docker.io/' + {image}]"
+        )
+    };
+    let allowed = is_one_of("i", &section.allowed);
+    let may = |image: &str| format!("({image} != '' && {}.exists(i, {allowed}))", names(image));
+    let keeps = format!(
+        "{} && (!has({{options}}.image) || {})",
+        every_container("{every_pod}", &format!("has(c.image) && {}", may("c.image"))),
+        may("{options}.image")
+    );
+    let message = format!(
+        "a container runs an image that is not allowed; allowed: {}",
+        section.allowed.join(", ")
+    );
+    out.add(enforcement, Claim::new(RuleId::POLICY_IMAGES, keeps, message));
 }
 
 fn queue(section: &QueueSpec, enforcement: Enforcement, out: &mut Claims) {
