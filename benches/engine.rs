@@ -7,6 +7,7 @@
 )]
 
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -167,6 +168,77 @@ fn policies(criterion: &mut Criterion) {
     }
 }
 
+/// Seventeen copies of the six policies of `deploy/policies`, all of them about namespace team-a and one
+/// more: over a hundred rules.
+fn library() -> PolicySet {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/policies");
+    let entries = std::fs::read_dir(folder).expect("the library is part of the checkout");
+    let files = entries.map(|entry| entry.expect("an entry").path().join("policy.yaml"));
+    let shipped: Vec<Value> = files
+        .filter(|file| file.exists())
+        .map(|file| {
+            let text = std::fs::read_to_string(file).expect("a policy can be read");
+            serde_saphyr::from_str(&text).expect("a policy is YAML")
+        })
+        .collect();
+    assert_eq!(shipped.len(), 6, "the figure's name says how many there are");
+    let copies = (0..17).flat_map(|copy| {
+        shipped.iter().map(move |policy| {
+            let mut policy = policy.clone();
+            let spec = policy.get_mut("spec").and_then(Value::as_object_mut).expect("a spec");
+            let namespaces = json!({"namespaces": ["team-a", format!("team-{copy}")]});
+            spec.insert("match".to_owned(), namespaces);
+            Arc::new(Policy::compile(&policy).expect("a sound policy"))
+        })
+    });
+    PolicySet { policies: copies.collect(), ..PolicySet::default() }
+}
+
+/// A request for a cluster of 20 groups that keeps every policy of the library, or none.
+fn hardened(sound: bool) -> Review {
+    let mut request: Value = serde_json::from_slice(&body(20, false)).expect("JSON");
+    let object = request.pointer_mut("/request/object").expect("an object");
+    if sound {
+        let labels = json!({
+            "cost-center": "cc-1", "team": "a", "kueue.x-k8s.io/queue-name": "team-queue",
+        });
+        let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+        metadata.expect("metadata").insert("labels".to_owned(), labels.clone());
+        let spec = object.get_mut("spec").and_then(Value::as_object_mut).expect("a spec");
+        spec.insert("authOptions".to_owned(), json!({"mode": "token"}));
+        let groups = (0..20).map(|index| format!("/spec/workerGroupSpecs/{index}"));
+        for section in groups.chain(["/spec/headGroupSpec".to_owned()]) {
+            let at = |rest: &str| format!("{section}/template{rest}");
+            let mut put = |holder: &str, key: &str, value: Value| {
+                let holder = object.pointer_mut(&at(holder)).and_then(Value::as_object_mut);
+                holder.expect("a place").insert(key.to_owned(), value);
+            };
+            put("", "metadata", json!({"labels": labels}));
+            let pod = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+            put("/spec", "securityContext", pod);
+            let own = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+            put("/spec/containers/0", "securityContext", own);
+        }
+    }
+    Review::from_value(request).expect("a well-formed review")
+}
+
+fn shipped(criterion: &mut Criterion) {
+    let settings = Settings::default();
+    let policies = library();
+    for (name, sound) in [
+        ("the shipped library 17 times: 20 groups, sound", true),
+        ("the shipped library 17 times: 20 groups, hardened nowhere", false),
+    ] {
+        let request = hardened(sound);
+        let judge = || review(&settings, &policies, Phase::Validate, black_box(&request));
+        let broken = judge().findings.iter().any(|finding| finding.policy.is_some());
+        assert_eq!(broken, !sound, "{name}");
+        criterion.bench_function(name, |bencher| bencher.iter(judge));
+        percentile(name, judge);
+    }
+}
+
 /// Prints the time that 99 of 100 single runs stay under.
 fn percentile<T>(name: &str, run: impl Fn() -> T) {
     const RUNS: usize = 20_000;
@@ -185,6 +257,6 @@ fn percentile<T>(name: &str, run: impl Fn() -> T) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(40);
-    targets = reviews, cel, policies
+    targets = reviews, cel, policies, shipped
 }
 criterion_main!(benches);

@@ -3,6 +3,7 @@
 # rules of the packet filter. Caches stay. Right after a failed or half-done up.sh too.
 #
 #   KEEP_LOGS=FOLDER   copy the logs there first
+#   NODE_HELD=1        the caller has the node for itself; anybody else is told who has it
 # shellcheck source=tests/node/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 kubectl=$run/kubectl
@@ -57,6 +58,10 @@ unmount_all() {
     sort -r | while read -r place; do umount -l "$place" 2>/dev/null || true; done
 }
 
+if [ -z "${NODE_HELD:-}" ]; then
+  exec 8>"$NODE_DIR/lock"
+  flock -n 8 || die "a run of e2e.sh has the node, and takes it down itself: end that run first"
+fi
 [ -d "$live" ] || { say "nothing is up"; exit 0; }
 if [ -n "${KEEP_LOGS:-}" ]; then
   mkdir -p "$KEEP_LOGS"

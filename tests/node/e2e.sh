@@ -26,6 +26,7 @@ fi
 
 exec 8>"$NODE_DIR/lock"
 flock -n 8 || { say "another run has the node"; flock -w "$lock_limit" 8 || die "the other run never ended"; }
+export NODE_HELD=1
 
 passed=0 failed=0 left_out=0
 take_down() {
@@ -119,7 +120,9 @@ fi
 suite "the walkthrough, node manager raywarden" walk raywarden
 if [ -n "$full" ]; then
   suite "replicas come and go" "$here/rollout.py" --kubectl "$run/kubectl" --bad "$root/tests/demo/bad.yaml"
+  "$here/install.sh" suites
   kuberays raywarden
+  "$here/install.sh" standalone
   suite "beside Kueue, node manager raywarden" queue
   "$here/kueue.sh" down 8>&-
 fi
