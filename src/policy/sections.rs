@@ -169,6 +169,11 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The object that is the cluster, or embeds it.
+    pub(super) fn object(&self) -> &'a Value {
+        self.asked.object
+    }
+
     /// What rules in CEL read.
     pub(super) fn variables(&self) -> &cel::Variables<'a> {
         self.variables.get_or_init(|| cel::Variables::new(self.asked, self.subject.cluster))
