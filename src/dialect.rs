@@ -89,13 +89,18 @@ impl Parent {
 
     /// The template of the Pod that submits the job, where it says one.
     fn submitter(self, object: &Value) -> Option<Template<'_>> {
-        let at = match self {
-            Self::RayJob => Pointer::of(["spec", "submitterPodTemplate"]),
-            Self::RayCronJob => Pointer::of(["spec", "jobTemplate", "submitterPodTemplate"]),
-            Self::RayService => return None,
-        };
-        let spec = at.get(object)?.get("spec")?;
-        Some(Template { at, spec })
+        let at = self.submitter_template()?;
+        let raw = at.get(object).filter(|raw| raw.get("spec").is_some())?;
+        Some(Template::read(raw, at))
+    }
+
+    /// Where the template of the Pod stands that submits the job; `None` where the kind submits none.
+    pub fn submitter_template(self) -> Option<Pointer> {
+        match self {
+            Self::RayJob => Some(Pointer::of(["spec", "submitterPodTemplate"])),
+            Self::RayCronJob => Some(Pointer::of(["spec", "jobTemplate", "submitterPodTemplate"])),
+            Self::RayService => None,
+        }
     }
 
     /// Where the cluster's spec stands in it.

@@ -9,7 +9,7 @@ pub(crate) const NAMESPACE: &str = "team-a";
 pub(crate) const KINDS: [&str; 4] = ["RayCluster", "RayJob", "RayService", "RayCronJob"];
 
 /// What can be wrong; `none` is sound.
-pub(crate) const FAULTS: [&str; 30] = [
+pub(crate) const FAULTS: [&str; 33] = [
     "none",
     "min-above-max",
     "negative-min",
@@ -37,6 +37,9 @@ pub(crate) const FAULTS: [&str; 30] = [
     "external-address",
     "host-port",
     "host-network",
+    "submitter-account",
+    "submitter-port",
+    "submitter-network",
     "no-queue",
     "foreign-queue",
     "other-queue",
@@ -77,24 +80,45 @@ pub(crate) fn object(kind: &str, faults: &[&str], name: &str) -> Value {
     for fault in faults {
         break_it(fault, &mut spec, &mut metadata);
     }
+    let job = |spec: Value| {
+        json!({
+            "entrypoint": "python x.py", "rayClusterSpec": spec,
+            "submitterPodTemplate": submitter(faults),
+        })
+    };
     let outer = match kind {
         "RayCluster" => spec,
-        "RayJob" => json!({"entrypoint": "python x.py", "rayClusterSpec": spec}),
+        "RayJob" => job(spec),
         "RayService" => json!({"rayClusterConfig": spec}),
-        "RayCronJob" => json!({
-            "schedule": "0 0 * * *",
-            "jobTemplate": {"entrypoint": "python x.py", "rayClusterSpec": spec},
-        }),
+        "RayCronJob" => json!({"schedule": "0 0 * * *", "jobTemplate": job(spec)}),
         other => panic!("no kind {other}"),
     };
     json!({"apiVersion": "ray.io/v1", "kind": kind, "metadata": metadata, "spec": outer})
+}
+
+/// The template of the Pod that submits a job, with those of the faults that it can have.
+fn submitter(faults: &[&str]) -> Value {
+    let mut template = template("ray-submitter");
+    template["spec"]["restartPolicy"] = json!("Never");
+    for fault in faults {
+        let pod = &mut template["spec"];
+        match *fault {
+            "submitter-account" => pod["serviceAccountName"] = json!("admin"),
+            "submitter-network" => pod["hostNetwork"] = json!(true),
+            "submitter-port" => {
+                pod["containers"][0]["ports"] = json!([{"containerPort": 1, "hostPort": 1}]);
+            }
+            _ => {}
+        }
+    }
+    template
 }
 
 fn break_it(fault: &str, spec: &mut Value, metadata: &mut Value) {
     let large = &mut spec["workerGroupSpecs"][1];
     let labels = |holder: &mut Value| holder["labels"].as_object_mut().expect("labels").clone();
     match fault {
-        "none" => {}
+        "none" | "submitter-account" | "submitter-port" | "submitter-network" => {}
         "min-above-max" => large["minReplicas"] = json!(6),
         "negative-min" => large["minReplicas"] = json!(-1),
         "negative-replicas" => large["replicas"] = json!(-2),

@@ -1,11 +1,11 @@
 //! CEL for the API server: claims, the variables that they read, literals.
 //!
-//! A claim is written once, over names in braces: `{spec}`, `{groups}`, `{templates}`, `{pods}`,
-//! `{labels}`. It is asked of the incoming state and, so that what is stored may stay, of the stored one.
+//! A claim is written once, over names in braces: `{spec}`, `{groups}`, `{templates}`, `{submitters}`,
+//! `{pods}`, `{labels}`. It is asked of the incoming state and, so that what is stored may stay, of the stored one.
 
 use serde_json::{Value, json};
 
-use crate::dialect::{self, Dialect};
+use crate::dialect::{self, Dialect, Parent};
 use crate::model::RuleId;
 
 /// One rule as an expression that is true where the rule is kept.
@@ -25,7 +25,7 @@ pub(super) struct Claim {
     pub(super) unless: Vec<String>,
 }
 
-const NAMES: [&str; 5] = ["spec", "groups", "templates", "pods", "labels"];
+const NAMES: [&str; 6] = ["spec", "groups", "templates", "submitters", "pods", "labels"];
 
 /// The most characters of a message that the API server takes.
 const LONGEST_MESSAGE: usize = 1024;
@@ -91,7 +91,15 @@ pub(super) fn variables() -> Vec<Value> {
             ("spec", the_spec(object)),
             ("groups", groups),
             ("templates", format!("{head} + {}.map(g, g.template)", of("groups"))),
-            ("pods", format!("{}.filter(t, has(t.spec)).map(t, t.spec)", of("templates"))),
+            ("submitters", the_submitters(object)),
+            (
+                "pods",
+                format!(
+                    "({} + {}).filter(t, has(t.spec)).map(t, t.spec)",
+                    of("templates"),
+                    of("submitters")
+                ),
+            ),
             ("labels", format!("has({metadata}.labels) ? {metadata}.labels : {{}}")),
         ]
         .map(|(name, expression)| {
@@ -103,12 +111,25 @@ pub(super) fn variables() -> Vec<Value> {
 
 /// The cluster's spec, wherever the kind keeps it.
 fn the_spec(object: &str) -> String {
+    by_kind(format!("{object}.spec"), |parent| Some(format!("{object}.{}", parent.spec())))
+}
+
+/// The template of the Pod that submits a job, where the object says one, as a list.
+fn the_submitters(object: &str) -> String {
+    by_kind("[]".to_owned(), |parent| {
+        let place = parent.submitter_template()?;
+        Some(format!("(has({object}.{place}) ? [{object}.{place}] : [])"))
+    })
+}
+
+/// An expression of its own for each embedding kind that has one, and another for all others.
+fn by_kind(other: String, of: impl Fn(Parent) -> Option<String>) -> String {
     let embedding = dialect::kinds().filter_map(|(_, kind, _, dialect)| match dialect {
-        Dialect::Embedded(parent) => Some((kind, parent.spec())),
+        Dialect::Embedded(parent) => Some((kind, of(parent)?)),
         Dialect::RayCluster | Dialect::Domino => None,
     });
-    embedding.fold(format!("{object}.spec"), |other, (kind, place)| {
-        format!("request.kind.kind == {} ? {object}.{place} : {other}", literal(kind))
+    embedding.fold(other, |other, (kind, expression)| {
+        format!("request.kind.kind == {} ? {expression} : {other}", literal(kind))
     })
 }
 

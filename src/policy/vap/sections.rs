@@ -104,9 +104,11 @@ fn service_accounts(section: &ServiceAccountsSpec, enforcement: Enforcement, out
     let scales = "(has({spec}.enableInTreeAutoscaling) && {spec}.enableInTreeAutoscaling)";
     let keeps = format!(
         "(!has({{spec}}.headGroupSpec.template.spec) || ({}({scales} || {unnamed}))) && \
-         {{groups}}.all(g, !has(g.template.spec) || ({}{unnamed}))",
+         {{groups}}.all(g, !has(g.template.spec) || ({}{unnamed})) && \
+         {{submitters}}.all(t, !has(t.spec) || ({}{unnamed}))",
         named(head),
         named("g.template.spec"),
+        named("t.spec"),
     );
     let allowed = if section.allowed.is_empty() {
         "any account but default".to_owned()
