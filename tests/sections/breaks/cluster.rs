@@ -32,7 +32,9 @@ fn labels() -> Vec<Break> {
         }
     }
     // Without values any will do, and without onPods no template has to carry it.
-    all.push(rule("").given(own.clone()).broken(&on_object, Value::Null));
+    for none in [Value::Null, json!("")] {
+        all.push(rule("").given(own.clone()).broken(&on_object, none));
+    }
     all.push(rule("").given(own.clone()).set(&on_object, json!("free")));
     all.push(rule("").given(own).set("metadata.labels", Value::Null).found(on_object));
     for section in SECTIONS {
