@@ -99,8 +99,8 @@ impl Parent {
     /// That template, where it says one.
     fn submitter(self, object: &Value) -> Option<Template<'_>> {
         let at = self.submitter_template()?;
-        let spec = at.get(object)?.get("spec")?;
-        Some(Template { at, spec })
+        let raw = at.get(object).filter(|raw| raw.get("spec").is_some())?;
+        Some(Template::read(raw, at))
     }
 
     /// Where the cluster's spec stands in it.

@@ -78,11 +78,9 @@ const FORETELL_FAILURE: [RuleId; 6] = [
     RuleId::HOST_NETWORK,
 ];
 
-/// What the rules beside the invariant say of the cluster as it stands.
+/// What the administrators' policies say of the cluster as it stands.
 pub fn evaluate(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
-    let mut findings = built_in(policies, change);
-    findings.extend(judge::judge(policies, change, false));
-    findings
+    judge::judge(policies, change, false)
 }
 
 /// What the policies about labels and annotations say of a write that changed nothing else.
@@ -90,7 +88,8 @@ pub fn evaluate_metadata(policies: &PolicySet, change: &Change<'_>) -> Vec<Findi
     judge::judge(policies, change, true)
 }
 
-fn built_in(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
+/// What the rules that are built in, beside the invariant, say of the cluster as it stands.
+pub fn built_in(policies: &PolicySet, change: &Change<'_>) -> Vec<Finding> {
     let subject = |cluster| Subject { cluster, manager: change.manager, child: change.child };
     let mut findings = checks::all(&subject(change.new));
     if policies.strict {

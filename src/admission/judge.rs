@@ -266,9 +266,21 @@ impl<'a> Work<'a> {
         if let Some(cluster) = &cluster {
             let change = change.with_new(cluster);
             findings.extend(bounds::judge(&change));
-            findings.extend(policy::evaluate(self.policies, &change));
+            findings.extend(policy::built_in(self.policies, &change));
+            if !self.is_final(&change) {
+                findings.extend(policy::evaluate(self.policies, &change));
+            }
+        }
+        if self.is_final(change) {
+            findings.extend(policy::evaluate(self.policies, change));
         }
         findings
+    }
+
+    /// Policies are asked of the object as it stands: nothing is patched any more. An installation that
+    /// audits patches nothing at all; there they are asked of what it would have come to.
+    fn is_final(&self, change: &Change<'_>) -> bool {
+        self.phase == Phase::Validate && change.settings.mode == Mode::Enforce
     }
 
     fn close(&self, change: &Change<'_>, findings: Vec<Finding>, ops: Vec<Op>) -> Answer {

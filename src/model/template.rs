@@ -9,6 +9,8 @@ use super::Pointer;
 pub struct Template<'a> {
     /// Place of `template`.
     pub at: Pointer,
+    /// `template.metadata`; null where there is none.
+    pub metadata: &'a Value,
     /// `template.spec`; null where there is none.
     pub spec: &'a Value,
 }
@@ -66,8 +68,13 @@ pub fn covers(folder: &str, path: &str) -> bool {
 impl<'a> Template<'a> {
     /// The template of `group`, a head or worker group that stands at `at`.
     pub fn of(group: &'a Value, at: &Pointer) -> Self {
-        let spec = group.get("template").and_then(|template| template.get("spec"));
-        Self { at: at.at("template"), spec: spec.unwrap_or(NULL) }
+        Self::read(group.get("template").unwrap_or(NULL), at.at("template"))
+    }
+
+    /// The template that is `raw` and stands at `at`.
+    pub fn read(raw: &'a Value, at: Pointer) -> Self {
+        let part = |key| raw.get(key).unwrap_or(NULL);
+        Self { at, metadata: part("metadata"), spec: part("spec") }
     }
 
     /// The place of `template.spec.<key>`.

@@ -24,6 +24,7 @@ use std::sync::{Arc, LazyLock};
 
 use cel::common::types::CelBool;
 use cel::{Context, Env, ExecutionError, Program, Value as Answer};
+use serde_json::Value;
 
 use super::compile::{Reader, at};
 use super::sections::{Breach, Check, Scene};
@@ -154,15 +155,22 @@ impl Rule {
         }
     }
 
-    /// The field that the rule names, in the parent where that embeds the cluster.
+    /// The field that the rule names: in the cluster's spec, wherever the object keeps it, unless it is
+    /// the embedding object alone that has such a field.
     fn place(&self, scene: &Scene<'_>) -> Pointer {
-        let spec = &scene.cluster().at;
+        let cluster = scene.cluster();
+        let own = || Pointer::of(self.field.iter().cloned());
         match self.field.split_first() {
-            None => spec.clone(),
+            None => cluster.at.clone(),
             Some((first, rest)) if *first == Token::from("spec") => {
-                rest.iter().fold(spec.clone(), |at, step| at.at(step.clone()))
+                let step = Pointer::of(rest.first().cloned());
+                let stands = |spec: &Value| step.get(spec).is_some();
+                if !stands(cluster.spec) && scene.object().get("spec").is_some_and(stands) {
+                    return own();
+                }
+                rest.iter().fold(cluster.at.clone(), |at, step| at.at(step.clone()))
             }
-            Some(_) => Pointer::of(self.field.iter().cloned()),
+            Some(_) => own(),
         }
     }
 

@@ -26,7 +26,9 @@ use super::checks::{Section, Subject};
 use super::usage::{Reach, Sums, Usage, added_sidecar};
 use super::{PolicySet, cel};
 use crate::model::change::Request;
-use crate::model::{Change, Cluster, Container, Finding, Pointer, Quantity, RuleId, Settings};
+use crate::model::{
+    Change, Cluster, Container, Finding, Pointer, Quantity, RuleId, Settings, Template,
+};
 
 /// A compiled rule.
 #[derive(Clone, Debug)]
@@ -114,6 +116,9 @@ pub(super) struct Scene<'a> {
     beside: OnceCell<Sums>,
 }
 
+/// What the Pod that submits a job is called.
+const SUBMITTER: &str = "the submitter";
+
 /// A container of a template.
 pub(super) struct Placed<'a> {
     /// The position of its template in [`Scene::sections`]; behind them for the submitter's.
@@ -169,17 +174,26 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The object that is the cluster, or embeds it.
+    pub(super) fn object(&self) -> &'a Value {
+        self.asked.object
+    }
+
     /// What rules in CEL read.
     pub(super) fn variables(&self) -> &cel::Variables<'a> {
         self.variables.get_or_init(|| cel::Variables::new(self.asked, self.subject.cluster))
     }
 
+    /// Every template and whose it is: the head's, those of the groups, the submitter's.
+    pub(super) fn templates(&self) -> impl Iterator<Item = (Template<'a>, &str)> {
+        let own = self.sections.iter().map(|it| (it.template(), it.called.as_str()));
+        own.chain(self.cluster().submitter.iter().map(|it| (it.clone(), SUBMITTER)))
+    }
+
     /// Every container of every template, init containers and the submitter's included.
     pub(super) fn containers(&self) -> &[Placed<'a>] {
         self.containers.get_or_init(|| {
-            let submitter = self.cluster().submitter.iter().cloned();
-            let templates = self.sections.iter().map(Section::template).chain(submitter);
-            let placed = templates.enumerate().flat_map(|(section, template)| {
+            let placed = self.templates().enumerate().flat_map(|(section, (template, _))| {
                 let pod = template.spec;
                 template.every_container().map(move |container| Placed { section, pod, container })
             });
@@ -190,7 +204,7 @@ impl<'a> Scene<'a> {
     /// A container as messages call it.
     pub(super) fn called(&self, placed: &Placed<'_>) -> String {
         let owner = self.sections.get(placed.section);
-        let owner = owner.map_or("the submitter", |section| &section.called);
+        let owner = owner.map_or(SUBMITTER, |section| &section.called);
         format!("container {:?} of {owner}", placed.container.name().unwrap_or(""))
     }
 

@@ -140,7 +140,9 @@ pub struct CelSpec {
     /// How to mend it.
     #[serde(default)]
     pub fix: String,
-    /// The place that a finding names, such as `spec.headGroupSpec`; the whole spec without it.
+    /// The place that a finding names, such as `spec.headGroupSpec`; the cluster's whole spec without
+    /// it. In kinds that embed a cluster it lies in the spec that they embed, or in their own where that
+    /// alone has such a field.
     pub field: Option<String>,
     /// What this rule does; what the policy says without it.
     pub enforcement: Option<Enforcement>,

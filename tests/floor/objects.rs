@@ -9,7 +9,7 @@ pub(crate) const NAMESPACE: &str = "team-a";
 pub(crate) const KINDS: [&str; 4] = ["RayCluster", "RayJob", "RayService", "RayCronJob"];
 
 /// What can be wrong; `none` is sound.
-pub(crate) const FAULTS: [&str; 65] = [
+pub(crate) const FAULTS: [&str; 68] = [
     "none",
     "min-above-max",
     "negative-min",
@@ -37,6 +37,9 @@ pub(crate) const FAULTS: [&str; 65] = [
     "external-address",
     "host-port",
     "host-network",
+    "submitter-account",
+    "submitter-port",
+    "submitter-network",
     "no-queue",
     "foreign-queue",
     "other-queue",
@@ -78,7 +81,7 @@ pub(crate) const FAULTS: [&str; 65] = [
 ];
 
 /// What looks like a fault and is none in a new RayCluster.
-pub(crate) const SOUND: [&str; 10] = [
+pub(crate) const SOUND: [&str; 13] = [
     "none",
     "other-queue",
     "short-image",
@@ -88,6 +91,9 @@ pub(crate) const SOUND: [&str; 10] = [
     "head-zero-gpus",
     "v2-by-variable",
     // No Pod submits a RayCluster.
+    "submitter-account",
+    "submitter-port",
+    "submitter-network",
     "submitter-image",
     "submitter-no-limit",
 ];
@@ -154,14 +160,25 @@ pub(crate) fn object(kind: &str, faults: &[&str], name: &str) -> Value {
 
 /// The template of the Pod that submits a job.
 fn submitter(faults: &[&str]) -> Value {
-    let mut container = container("submit");
-    if faults.contains(&"submitter-image") {
-        container["image"] = json!("ghcr.example/ray:2.52.0");
+    let mut template = template("ray-submitter");
+    let pod = &mut template["spec"];
+    pod["restartPolicy"] = json!("Never");
+    for fault in faults {
+        let container = &mut pod["containers"][0];
+        match *fault {
+            "submitter-account" => pod["serviceAccountName"] = json!("admin"),
+            "submitter-network" => pod["hostNetwork"] = json!(true),
+            "submitter-port" => {
+                container["ports"] = json!([{"containerPort": 1, "hostPort": 1}]);
+            }
+            "submitter-image" => container["image"] = json!("ghcr.example/ray:2.52.0"),
+            "submitter-no-limit" => {
+                container["resources"] = json!({"requests": resources()["limits"]});
+            }
+            _ => {}
+        }
     }
-    if faults.contains(&"submitter-no-limit") {
-        container["resources"] = json!({"requests": resources()["limits"]});
-    }
-    json!({"spec": {"restartPolicy": "Never", "containers": [container]}})
+    template
 }
 
 fn break_it(fault: &str, spec: &mut Value, metadata: &mut Value) {
@@ -169,6 +186,8 @@ fn break_it(fault: &str, spec: &mut Value, metadata: &mut Value) {
     let labels = |holder: &mut Value| holder["labels"].as_object_mut().expect("labels").clone();
     match fault {
         "none" => {}
+        // It is in the Pod that submits the job.
+        other if other.starts_with("submitter-") => {}
         "min-above-max" => large["minReplicas"] = json!(6),
         "negative-min" => large["minReplicas"] = json!(-1),
         "negative-replicas" => large["replicas"] = json!(-2),
@@ -322,7 +341,6 @@ fn break_scaling(fault: &str, spec: &mut Value, metadata: &mut Value) {
         "aggressive" => spec["autoscalerOptions"]["upscalingMode"] = json!("Aggressive"),
         "idle-long" => spec["autoscalerOptions"]["idleTimeoutSeconds"] = json!(601),
         "idle-short-group" => spec["workerGroupSpecs"][0]["idleTimeoutSeconds"] = json!(29),
-        "submitter-image" | "submitter-no-limit" => {}
         other => panic!("no fault {other}"),
     }
 }

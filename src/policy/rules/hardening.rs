@@ -10,8 +10,8 @@ pub(super) const RULES: &[Rule] = &[
         Severity::Deny,
         "every template keeps the Pod Security Standard of a policy",
         "Kubernetes checks Pods alone, so that a template that it will refuse is stored first and \
-         fails long after, out of sight. Here head, groups, containers and init containers are \
-         checked when the cluster is written.",
+         fails long after, out of sight. Here head, groups, the Pod that submits a job, containers and \
+         init containers are checked when the cluster is written.",
         "Mend the field that is named; the standard's control stands behind it.",
         Example::new(
             "spec:\n  workerGroupSpecs:\n  - template:\n      spec:\n        containers:\n        \

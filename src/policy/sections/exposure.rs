@@ -107,27 +107,22 @@ fn external_ips(scene: &Scene<'_>, out: &mut Vec<Breach>) {
 }
 
 fn host_ports(scene: &Scene<'_>, out: &mut Vec<Breach>) {
-    for section in &scene.sections {
-        for container in section.template().every_container() {
-            for (index, port) in list(container.raw, "ports").iter().enumerate() {
-                let opened = member(port, "hostPort").filter(|it| it.as_i64() != Some(0));
-                let Some(opened) = opened else { continue };
-                let name = container.name().unwrap_or("");
-                let of = &section.called;
-                let found =
-                    format!("container {name:?} of {of} opens port {} of the node", quoted(opened));
-                let place = container.at.at("ports").at(index).at("hostPort");
-                out.push(breach(place, found, "0, or nothing", "take hostPort out"));
-            }
+    for placed in scene.containers() {
+        for (index, port) in list(placed.container.raw, "ports").iter().enumerate() {
+            let opened = member(port, "hostPort").filter(|it| it.as_i64() != Some(0));
+            let Some(opened) = opened else { continue };
+            let called = scene.called(placed);
+            let found = format!("{called} opens port {} of the node", quoted(opened));
+            let place = placed.container.at.at("ports").at(index).at("hostPort");
+            out.push(breach(place, found, "0, or nothing", "take hostPort out"));
         }
     }
 }
 
 fn host_network(scene: &Scene<'_>, out: &mut Vec<Breach>) {
-    for section in &scene.sections {
-        let template = section.template();
+    for (template, owner) in scene.templates() {
         if template.spec.get("hostNetwork") == Some(&Value::Bool(true)) {
-            let found = format!("{} runs in the node's network", section.called);
+            let found = format!("{owner} runs in the node's network");
             let place = template.field("hostNetwork");
             out.push(breach(place, found, "false, or nothing", "take it out"));
         }

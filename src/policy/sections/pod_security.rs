@@ -1,4 +1,5 @@
-//! A Pod Security Standard over every template: head and groups, containers and init containers.
+//! A Pod Security Standard over every template: head, groups and the Pod that submits a job, containers and
+//! init containers.
 //!
 //! Source: the Pod Security Standards as Kubernetes 1.34 enforces them, without what a feature gate
 //! relaxes for Pods in a user namespace. [`Standard`] also judges the autoscaler's own container.
@@ -31,19 +32,17 @@ pub(in super::super) fn compile(
 impl Rule {
     pub(super) fn breaches(&self, scene: &Scene<'_>) -> Vec<Breach> {
         let mut out = Vec::new();
-        for section in &scene.sections {
-            let template = section.template();
+        for (template, owner) in scene.templates() {
             let mut standard =
                 Standard::new(self.level, RuleId::POLICY_POD_SECURITY, template.spec, &mut out);
             let pod = template.at.at("spec");
-            let called = || section.called.clone();
+            let called = || owner.to_owned();
             standard.pod(&pod, &called);
-            standard.annotations(section.raw, &section.at, &called);
+            standard.annotations(&template, &called);
             let init = list(template.spec, "initContainers").len();
             for (index, container) in template.every_container().enumerate() {
                 let kind = if index < init { "init container" } else { "container" };
-                let called =
-                    || format!("{kind} {:?} of {}", container.name().unwrap_or(""), section.called);
+                let called = || format!("{kind} {:?} of {owner}", container.name().unwrap_or(""));
                 standard.container(container.raw, &container.at, &called);
                 let context = member(container.raw, "securityContext").unwrap_or(NULL);
                 standard.context(&Context {

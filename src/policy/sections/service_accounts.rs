@@ -42,8 +42,7 @@ pub(in super::super) fn compile(
 impl Rule {
     pub(super) fn breaches(&self, scene: &Scene<'_>) -> Vec<Breach> {
         let mut out = Vec::new();
-        for (index, section) in scene.sections.iter().enumerate() {
-            let template = section.template();
+        for (index, (template, owner)) in scene.templates().enumerate() {
             let named = text(template.spec, "serviceAccountName").filter(|it| !it.is_empty());
             // The node manager gives an account of its own to the head that scales.
             if named.is_none() && index == 0 && scene.cluster().autoscaling {
@@ -55,8 +54,8 @@ impl Rule {
                 continue;
             }
             let found = match named {
-                Some(name) => format!("{} runs as account {name:?}", section.called),
-                None => format!("{} names no account and runs as \"default\"", section.called),
+                Some(name) => format!("{owner} runs as account {name:?}"),
+                None => format!("{owner} names no account and runs as \"default\""),
             };
             let allowed = if self.written.is_empty() {
                 "any account but \"default\"".to_owned()

@@ -139,7 +139,8 @@ pub struct ServiceAccountsSpec {
     /// names none runs as `default`.
     #[serde(default)]
     pub allowed: Vec<String>,
-    /// No worker template may run as the account `default`, and no head without autoscaling.
+    /// No template of workers, or of the Pod that submits a job, may run as the account `default`,
+    /// and no head without autoscaling.
     #[serde(default)]
     pub forbid_default: bool,
 }

@@ -2,7 +2,7 @@
 //! has to say. It can compare quantities, and cannot add them up over a list.
 
 use super::Claims;
-use super::expression::{Claim, every_container, literal};
+use super::expression::{Claim, every_container, literal, pods};
 use crate::model::RuleId;
 use crate::model::accelerator::{OTHERS, UNNAMED_GPUS};
 use crate::model::cluster::UNBOUNDED;
@@ -110,7 +110,7 @@ pub(super) fn resources(section: &ResourcesSpec, enforcement: Enforcement, out: 
             } else {
                 holds("c")
             };
-            let mut keeps = every_container("{every_pod}", &container);
+            let mut keeps = every_container("{pods}", &container);
             // It gets CPU and memory where nobody says them.
             if !matches!(name.as_str(), "cpu" | "memory") {
                 keeps = format!("{keeps} && (!{{adds_sidecar}} || {})", holds("{options}"));
@@ -163,10 +163,10 @@ pub(super) fn gpus(section: &GpusSpec, enforcement: Enforcement, out: &mut Claim
         told(&format!("{params}['num-gpus'].trim()")),
         told(&format!("{head}.resources[k].trim()")),
     );
-    let pods = format!("[{head}.template].filter(t, has(t.spec)).map(t, t.spec)");
+    let own = pods(&format!("[{head}.template]"));
     let keeps = format!(
         "{} && (!{{adds_sidecar}} || {}) && {of_ray}",
-        every_container(&pods, &holds("c")),
+        every_container(&own, &holds("c")),
         holds("{options}")
     );
     let message =

@@ -34,8 +34,8 @@ const NAMES: [&str; 10] = [
     "spec",
     "groups",
     "templates",
+    "submitters",
     "pods",
-    "every_pod",
     "labels",
     "options",
     "scales",
@@ -102,8 +102,8 @@ fn spread(keeps: &str, prefix: &str) -> String {
 
 /// The variables of both states. They are worked out when they are read.
 ///
-/// `pods` are the Pod specs of head and groups, `every_pod` also the submitter's; `adds_sidecar` tells
-/// that the head gets a container that its template lacks; `switches` are the entries of the Ray
+/// `templates` are those of head and groups, `submitters` that of the Pod which submits a job, `pods` the
+/// Pod specs of all of them; `adds_sidecar` tells that the head gets a container that its template lacks; `switches` are the entries of the Ray
 /// container's environment that choose a version of the autoscaler.
 pub(super) fn variables() -> Vec<Value> {
     [state("object", ""), state("oldObject", "old_")].concat()
@@ -124,8 +124,8 @@ fn state(object: &str, prefix: &str) -> Vec<Value> {
         ("spec", the_spec(object)),
         ("groups", field("workerGroupSpecs", "[]")),
         ("templates", format!("[{head}] + {}.map(g, g.template)", of("groups"))),
-        ("pods", format!("{}.filter(t, has(t.spec)).map(t, t.spec)", of("templates"))),
-        ("every_pod", format!("{} + ({})", of("pods"), submitters(object))),
+        ("submitters", submitters(object)),
+        ("pods", pods(&format!("({} + {})", of("templates"), of("submitters")))),
         ("labels", format!("has({labels}) ? {labels} : {{}}")),
         ("options", field("autoscalerOptions", "{}")),
         ("scales", field("enableInTreeAutoscaling", "false")),
@@ -163,13 +163,15 @@ fn the_spec(object: &str) -> String {
     by_kind(|parent| Some(format!("{object}.{}", parent.spec())), format!("{object}.spec"))
 }
 
-/// The spec of the Pod that submits the job, in a list; an empty one where none is said.
+/// The template of the Pod that submits the job, in a list; an empty one where none is said.
 fn submitters(object: &str) -> String {
-    let of = |at: Pointer| {
-        let template = format!("{object}.{at}");
-        format!("(has({template}) && has({template}.spec) ? [{template}.spec] : [])")
-    };
+    let of = |at: Pointer| format!("(has({object}.{at}) ? [{object}.{at}] : [])");
     by_kind(|parent| parent.submitter_template().map(of), "[]".to_owned())
+}
+
+/// The Pod specs of a list of templates.
+pub(super) fn pods(templates: &str) -> String {
+    format!("{templates}.filter(t, has(t.spec)).map(t, t.spec)")
 }
 
 /// That something holds of every container `c` of every Pod `p` in a list of Pod specs.

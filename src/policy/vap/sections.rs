@@ -111,9 +111,11 @@ fn service_accounts(section: &ServiceAccountsSpec, enforcement: Enforcement, out
     let head = "{spec}.headGroupSpec.template.spec";
     let keeps = format!(
         "(!has({{spec}}.headGroupSpec.template.spec) || ({}({{scales}} || {unnamed}))) && \
-         {{groups}}.all(g, !has(g.template.spec) || ({}{unnamed}))",
+         {{groups}}.all(g, !has(g.template.spec) || ({}{unnamed})) && \
+         {{submitters}}.all(t, !has(t.spec) || ({}{unnamed}))",
         named(head),
         named("g.template.spec"),
+        named("t.spec"),
     );
     let allowed = if section.allowed.is_empty() {
         "any account but default".to_owned()
@@ -223,7 +225,7 @@ fn images(section: &ImagesSpec, enforcement: Enforcement, out: &mut Claims) {
     let may = |image: &str| format!("({image} != '' && {}.exists(i, {allowed}))", names(image));
     let keeps = format!(
         "{} && (!has({{options}}.image) || {})",
-        every_container("{every_pod}", &format!("has(c.image) && {}", may("c.image"))),
+        every_container("{pods}", &format!("has(c.image) && {}", may("c.image"))),
         may("{options}.image")
     );
     let message = format!(

@@ -7,7 +7,7 @@ use super::super::Breach;
 use super::is_true;
 use crate::model::finding::quoted;
 use crate::model::template::{NULL, list, member, text};
-use crate::model::{Pointer, RuleId};
+use crate::model::{Pointer, RuleId, Template};
 
 /// A control of the standards.
 struct Control {
@@ -266,17 +266,16 @@ impl<'a> Standard<'a> {
         }
     }
 
-    /// Profiles that are set by annotation; `group` is the head or worker group at `at`.
-    pub(super) fn annotations(&mut self, group: &Value, at: &Pointer, called: Called<'_>) {
-        let metadata = group.get("template").and_then(|template| template.get("metadata"));
-        let annotations = metadata.and_then(|it| it.get("annotations")).and_then(Value::as_object);
+    /// Profiles that are set by annotation.
+    pub(super) fn annotations(&mut self, template: &Template<'_>, called: Called<'_>) {
+        let annotations = template.metadata.get("annotations").and_then(Value::as_object);
         for (key, value) in annotations.into_iter().flatten() {
             let profile = value.as_str().unwrap_or("");
             let fine = profile.is_empty()
                 || profile == "runtime/default"
                 || profile.starts_with("localhost/");
             if key.starts_with(APP_ARMOR_ANNOTATION) && !fine {
-                let place = at.join(&["template", "metadata", "annotations"]).at(key.clone());
+                let place = template.at.join(&["metadata", "annotations"]).at(key.clone());
                 let found = format!("annotation {key} of {} is {profile:?}", called());
                 self.breach(&APP_ARMOR, place, found);
             }

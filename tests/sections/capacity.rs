@@ -1,32 +1,14 @@
-//! The sections of a policy about size: ceilings, bounds, resources, GPUs, images. Every rule is tried
-//! at every place where it can be broken, in all four kinds that hold a `ray.io` cluster.
-
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a helper fails the test it serves"
-)]
-
-#[path = "capacity/breaks.rs"]
-mod breaks;
+//! Ceilings, bounds and resources beyond one write of one new cluster: old faults, namespaces, Domino.
 
 use std::sync::Arc;
 
-use breaks::{LISTS, TEMPLATES, breaks};
-use raywarden::admission::{Answer, Phase, PolicySet, Review, Settings, review};
+use raywarden::admission::{Answer, Phase, PolicySet, Settings};
 use raywarden::dialect::Dialect;
 use raywarden::model::Severity;
 use raywarden::policy::{Policy, Usage};
 use serde_json::{Value, json};
 
-/// A kind, and where the cluster's spec stands in it.
-const KINDS: [(&str, &[&str]); 4] = [
-    ("RayCluster", &["spec"]),
-    ("RayJob", &["spec", "rayClusterSpec"]),
-    ("RayService", &["spec", "rayClusterConfig"]),
-    ("RayCronJob", &["spec", "jobTemplate", "rayClusterSpec"]),
-];
+use super::world::{self, SECTIONS, Write, object, set};
 
 fn container(name: &str) -> Value {
     let size = json!({"cpu": "1", "memory": "1Gi"});
@@ -52,48 +34,26 @@ fn spec() -> Value {
     })
 }
 
-fn object(kind: &str, path: &[&str], spec: &Value) -> Value {
-    let body = path.iter().rev().fold(spec.clone(), |inner, key| json!({*key: inner}));
-    let mut object = json!({
-        "apiVersion": "ray.io/v1", "kind": kind, "metadata": {"name": "lab", "namespace": "team-a"},
-    });
-    object["spec"] = body["spec"].clone();
-    object
-}
-
 fn cluster(spec: &Value) -> Value {
-    object("RayCluster", &["spec"], spec)
+    object("RayCluster", "spec", spec)
 }
 
 fn compile(spec: &Value) -> Result<Policy, Vec<String>> {
     let object = json!({
         "apiVersion": "raywarden.io/v1alpha1", "kind": "RayClusterPolicy",
-        "metadata": {"name": "size"}, "spec": spec,
+        "metadata": {"name": "example"}, "spec": spec,
     });
     let flaws = Policy::compile(&object);
     flaws.map_err(|flaws| flaws.iter().map(|it| format!("{}: {}", it.at, it.message)).collect())
 }
 
 /// The policy alone; it refuses.
-fn policies(mut spec: Value) -> PolicySet {
-    spec["enforcement"] = "deny".into();
-    let policy = compile(&spec).unwrap_or_else(|flaws| panic!("{flaws:?}"));
-    PolicySet { policies: vec![Arc::new(policy)], ..PolicySet::default() }
+fn policies(spec: &Value) -> PolicySet {
+    world::policy(&spec.to_string())
 }
 
 fn ask(policies: &PolicySet, old: Option<&Value>, new: &Value) -> Answer {
-    let group = new["apiVersion"].as_str().and_then(|it| it.split('/').next());
-    let request = json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {
-            "uid": "1", "name": "lab", "namespace": "team-a",
-            "kind": {"group": group, "version": "v1", "kind": new["kind"]},
-            "operation": if old.is_some() { "UPDATE" } else { "CREATE" },
-            "userInfo": {"username": "alice"}, "object": new, "oldObject": old,
-        },
-    });
-    let request = Review::from_value(request).expect("a well-formed review");
-    review(&Settings::default(), policies, Phase::Validate, &request)
+    Write { old: old.cloned(), ..Write::by_alice(policies) }.ask(Phase::Validate, new)
 }
 
 /// Rules and places of what the policy finds, and the weights.
@@ -102,99 +62,15 @@ fn found(answer: &Answer) -> Vec<(String, String)> {
     findings.map(|finding| (finding.rule.to_string(), finding.at.to_string())).collect()
 }
 
-fn set(spec: &mut Value, pointer: &str, value: Value) {
-    let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
-    let parent = spec.pointer_mut(parent).unwrap_or_else(|| panic!("no parent of {pointer}"));
-    match (parent, value) {
-        (Value::Object(map), Value::Null) => drop(map.remove(key)),
-        (Value::Array(list), value) => list[key.parse::<usize>().expect("an index")] = value,
-        (parent, value) => parent[key.replace("~1", "/").as_str()] = value,
-    }
-}
-
-#[test]
-fn whatever_place_is_broken_is_found_there_and_a_sound_cluster_passes() {
-    let (mut faults, mut tried) = (Vec::new(), 0);
-    for each in breaks() {
-        let policies = policies(each.policy.clone());
-        for (kind, path) in KINDS {
-            let mut broken = spec();
-            for (at, value) in &each.changes {
-                set(&mut broken, at, value.clone());
-            }
-            let place = format!("{}.{}", path.join("."), each.place);
-            let told = found(&ask(&policies, None, &object(kind, path, &broken)));
-            if told != [(each.rule.to_owned(), place)] {
-                faults.push(format!("{kind}, {} {:?}: {told:?}", each.rule, each.changes));
-            }
-            let told = found(&ask(&policies, None, &object(kind, path, &spec())));
-            if !told.is_empty() {
-                faults.push(format!("{kind}, {} sound: {told:?}", each.rule));
-            }
-            tried += 1;
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(tried > 200, "{tried}");
-}
-
-#[test]
-fn the_pod_that_submits_a_job_is_no_way_round() {
-    let policies = policies(json!({
-        "images": {"allowed": ["registry.example/*"]}, "resources": {"limits": ["memory"]},
-    }));
-    for (kind, path, at) in [
-        ("RayJob", KINDS[1].1, "spec.submitterPodTemplate"),
-        ("RayCronJob", KINDS[3].1, "spec.jobTemplate.submitterPodTemplate"),
-    ] {
-        let mut job = object(kind, path, &spec());
-        let pointer = format!("/{}", at.replace('.', "/"));
-        set(&mut job, &pointer, template("submit"));
-        assert_eq!(found(&ask(&policies, None, &job)), []);
-        for list in LISTS {
-            let mut job = job.clone();
-            let bare = json!({"name": "submit", "image": "elsewhere.example/ray:1"});
-            set(&mut job, &format!("{pointer}/spec/{list}/0"), bare);
-            let mut told = found(&ask(&policies, None, &job));
-            told.sort();
-            let place = format!("{at}.spec.{list}[0]");
-            let expected = [
-                ("policy/images".to_owned(), format!("{place}.image")),
-                ("policy/limits".to_owned(), format!("{place}.resources.limits[memory]")),
-            ];
-            assert_eq!(told, expected);
-        }
-    }
-}
-
-#[test]
-fn every_rule_of_these_sections_is_among_the_breaks() {
-    let tried: Vec<&str> = breaks().iter().map(|each| each.rule).collect();
-    for rule in [
-        "group-ceiling",
-        "cluster-ceiling",
-        "namespace-ceiling",
-        "maximum-required",
-        "minimum-ceiling",
-        "requests",
-        "limits",
-        "head-gpu",
-        "gpu-agreement",
-        "images",
-    ] {
-        assert!(tried.contains(&format!("policy/{rule}").as_str()), "{rule}");
-    }
-}
-
 #[test]
 fn a_cluster_above_a_ceiling_may_come_down_and_may_not_rise() {
     let ceilings = json!({"replicas": 4, "cpu": "4"});
     let policies =
-        policies(json!({"ceilings": {"perGroup": ceilings, "perCluster": {"replicas": 6}}}));
+        policies(&json!({"ceilings": {"perGroup": ceilings, "perCluster": {"replicas": 6}}}));
     let with = |max: i64, cpu: &str| {
         let mut spec = spec();
-        set(&mut spec, "/workerGroupSpecs/0/maxReplicas", json!(max));
-        let at = "/workerGroupSpecs/0/template/spec/containers/0/resources/requests/cpu";
+        set(&mut spec, "workerGroupSpecs[0].maxReplicas", json!(max));
+        let at = "workerGroupSpecs[0].template.spec.containers[0].resources.requests.cpu";
         set(&mut spec, at, json!(cpu));
         cluster(&spec)
     };
@@ -235,10 +111,10 @@ fn a_cluster_above_a_ceiling_may_come_down_and_may_not_rise() {
 
 #[test]
 fn a_group_that_comes_back_from_no_maximum_is_let_through() {
-    let policies = policies(json!({"ceilings": {"perGroup": {"pods": 4}}}));
+    let policies = policies(&json!({"ceilings": {"perGroup": {"pods": 4}}}));
     let with = |max: Value| {
         let mut spec = spec();
-        set(&mut spec, "/workerGroupSpecs/1/maxReplicas", max);
+        set(&mut spec, "workerGroupSpecs[1].maxReplicas", max);
         cluster(&spec)
     };
     let unbounded = with(Value::Null);
@@ -247,7 +123,7 @@ fn a_group_that_comes_back_from_no_maximum_is_let_through() {
     assert_eq!(
         cause.cause(),
         "group \"large\" may reach unbounded Pods; allowed: at most 4 Pods; lower maxReplicas or \
-         numOfHosts [raywarden policy/group-ceiling, policy size]"
+         numOfHosts [raywarden policy/group-ceiling, policy example]"
     );
     assert!(ask(&policies, Some(&unbounded), &with(json!(1000))).allowed);
     assert!(!ask(&policies, Some(&with(json!(1000))), &unbounded).allowed);
@@ -255,25 +131,25 @@ fn a_group_that_comes_back_from_no_maximum_is_let_through() {
 
 #[test]
 fn without_autoscaling_the_wanted_count_is_what_counts() {
-    let policies = policies(json!({"ceilings": {"perGroup": {"replicas": 2}}}));
+    let policies = policies(&json!({"ceilings": {"perGroup": {"replicas": 2}}}));
     let mut fixed = spec();
-    set(&mut fixed, "/enableInTreeAutoscaling", json!(false));
+    set(&mut fixed, "enableInTreeAutoscaling", json!(false));
     assert!(found(&ask(&policies, None, &cluster(&fixed))).is_empty());
-    set(&mut fixed, "/workerGroupSpecs/1/replicas", json!(3));
+    set(&mut fixed, "workerGroupSpecs[1].replicas", json!(3));
     let told = found(&ask(&policies, None, &cluster(&fixed)));
     assert_eq!(told[0].1, "spec.workerGroupSpecs[1].replicas");
 }
 
 #[test]
 fn what_ray_is_told_is_not_what_pods_request() {
-    let policies = policies(json!({"ceilings": {"perGroup": {"cpu": 4, "gpus": 0}}}));
+    let policies = policies(&json!({"ceilings": {"perGroup": {"cpu": 4, "gpus": 0}}}));
     let mut told = spec();
     set(
         &mut told,
-        "/workerGroupSpecs/0/rayStartParams",
+        "workerGroupSpecs[0].rayStartParams",
         json!({"num-cpus": "64", "num-gpus": "8"}),
     );
-    set(&mut told, "/workerGroupSpecs/1/resources", json!({"CPU": "64", "GPU": "8"}));
+    set(&mut told, "workerGroupSpecs[1].resources", json!({"CPU": "64", "GPU": "8"}));
     assert!(found(&ask(&policies, None, &cluster(&told))).is_empty());
 }
 
@@ -284,7 +160,7 @@ fn dominos_clusters_have_ceilings_of_replicas_and_pods() {
         "metadata": {"name": "lab", "namespace": "team-a"},
         "spec": {"autoscaling": {"minReplicas": 3, "maxReplicas": 5}, "worker": {"replicas": 3}},
     });
-    let told = |policy: Value| found(&ask(&policies(policy), None, &domino));
+    let told = |policy: Value| found(&ask(&policies(&policy), None, &domino));
     let max = ("policy/group-ceiling".to_owned(), "spec.autoscaling.maxReplicas".to_owned());
     assert_eq!(told(json!({"ceilings": {"perGroup": {"replicas": 4}}})), [max]);
     let all = ("policy/cluster-ceiling".to_owned(), "spec.worker".to_owned());
@@ -296,14 +172,15 @@ fn dominos_clusters_have_ceilings_of_replicas_and_pods() {
 
 #[test]
 fn a_pods_own_request_stands_for_those_of_its_containers() {
-    let policies = policies(json!({"resources": {"requests": ["cpu", "ephemeral-storage"]}}));
+    let policies = policies(&json!({"resources": {"requests": ["cpu", "ephemeral-storage"]}}));
     let mut whole = spec();
-    set(&mut whole, "/enableInTreeAutoscaling", json!(false));
-    for (at, _) in TEMPLATES {
+    set(&mut whole, "enableInTreeAutoscaling", json!(false));
+    for at in SECTIONS {
         let pod = json!({"requests": {"cpu": "4", "ephemeral-storage": "1Gi"}});
-        set(&mut whole, &format!("{at}/template/spec/resources"), pod);
-        for list in LISTS {
-            set(&mut whole, &format!("{at}/template/spec/{list}/0/resources"), Value::Null);
+        set(&mut whole, &format!("{at}.template.spec.resources"), pod);
+        for container in ["containers[0]", "initContainers[0]"] {
+            let resources = format!("{at}.template.spec.{container}.resources");
+            set(&mut whole, &resources, Value::Null);
         }
     }
     let told = found(&ask(&policies, None, &cluster(&whole)));
@@ -313,7 +190,8 @@ fn a_pods_own_request_stands_for_those_of_its_containers() {
 
 #[test]
 fn the_other_clusters_of_a_namespace_count_and_nobody_is_refused() {
-    let mut policies = policies(json!({"ceilings": {"perNamespace": {"replicas": 10, "gpus": 0}}}));
+    let mut policies =
+        policies(&json!({"ceilings": {"perNamespace": {"replicas": 10, "gpus": 0}}}));
     assert!(policies.needs_usage());
     assert!(!PolicySet::default().needs_usage());
     assert!(found(&ask(&policies, None, &cluster(&spec()))).is_empty());
@@ -321,7 +199,7 @@ fn the_other_clusters_of_a_namespace_count_and_nobody_is_refused() {
     let mut other = cluster(&spec());
     other["metadata"]["name"] = "other".into();
     let gpus =
-        "/spec/workerGroupSpecs/0/template/spec/containers/0/resources/limits/nvidia.com~1gpu";
+        "spec.workerGroupSpecs[0].template.spec.containers[0].resources.limits[nvidia.com/gpu]";
     set(&mut other, gpus, json!(1));
     usage.insert(&Settings::default(), Dialect::RayCluster, &other);
     usage.insert(&Settings::default(), Dialect::RayCluster, &cluster(&spec()));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use raywarden::admission::{Answer, Phase, PolicySet, Review, Settings, review};
-use raywarden::model::{NodeManager, Op, Operation};
+use raywarden::model::{NodeManager, Op, Operation, Token};
 use raywarden::policy::Policy;
 use serde_json::{Value, json};
 
@@ -15,30 +15,48 @@ pub(crate) const KINDS: [(&str, &str); 4] = [
     ("RayCronJob", "spec.jobTemplate.rayClusterSpec"),
 ];
 
-/// Places of the templates of [`sound`].
-pub(crate) const TEMPLATES: [&str; 3] =
-    ["headGroupSpec.template", "workerGroupSpecs[0].template", "workerGroupSpecs[1].template"];
+/// The head and the worker groups of [`sound`].
+pub(crate) const SECTIONS: [&str; 3] =
+    ["headGroupSpec", "workerGroupSpecs[0]", "workerGroupSpecs[1]"];
+
+/// The containers of each of its templates.
+pub(crate) const CONTAINERS: [&str; 3] = ["containers[0]", "containers[1]", "initContainers[0]"];
+
+/// The templates of the Pods that submit a job, by kind.
+pub(crate) const SUBMITTERS: [(&str, &str); 2] = [
+    ("RayJob", "spec.submitterPodTemplate"),
+    ("RayCronJob", "spec.jobTemplate.submitterPodTemplate"),
+];
+
+/// The label of Kueue.
+pub(crate) const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+
+/// Turns autoscaling on.
+pub(crate) const ON: (&str, Value) = ("enableInTreeAutoscaling", Value::Bool(true));
 
 pub(crate) fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).expect("a test's YAML")
 }
 
-fn compiled(name: &str, spec: &str) -> Policy {
-    let object = json!({"metadata": {"name": name}, "spec": yaml(spec)});
+fn compiled(name: &str, spec: &Value) -> Policy {
+    let object = json!({"metadata": {"name": name}, "spec": spec});
     Policy::compile(&object).unwrap_or_else(|flaws| panic!("{spec}: {flaws:?}"))
 }
 
-/// One policy that refuses.
+/// One policy, which refuses.
 pub(crate) fn policy(spec: &str) -> PolicySet {
-    policies(&[("example", &format!("enforcement: deny\n{spec}"))])
+    let mut spec = yaml(spec);
+    spec["enforcement"] = json!("deny");
+    PolicySet { policies: vec![Arc::new(compiled("example", &spec))], ..PolicySet::default() }
 }
 
 pub(crate) fn policies(all: &[(&str, &str)]) -> PolicySet {
-    let policies = all.iter().map(|(name, spec)| Arc::new(compiled(name, spec))).collect();
+    let policies = all.iter().map(|(name, spec)| Arc::new(compiled(name, &yaml(spec)))).collect();
     PolicySet { policies, ..PolicySet::default() }
 }
 
-fn template(name: &str) -> Value {
+/// A template that keeps every rule here.
+pub(crate) fn template(name: &str) -> Value {
     let container = |name: &str| {
         json!({
             "name": name, "image": "registry.example/ray:2.52.0",
@@ -73,29 +91,52 @@ pub(crate) fn sound() -> Value {
     })
 }
 
-/// The path `a.b[0].c`, as a JSON pointer.
-fn pointer(path: &str) -> String {
-    format!("/{}", path.replace('[', ".").replace(']', "").replace('.', "/"))
+/// The steps of a field path such as `a.b[0].limits[example.com/gpu]`.
+fn steps(path: &str) -> Vec<Token> {
+    let mut out = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        if let Some(inside) = rest.strip_prefix('[') {
+            let (step, after) = inside.split_once(']').expect("a bracket is closed");
+            let index = step.parse::<usize>();
+            out.push(index.map_or_else(|_| Token::from(step.to_owned()), Token::from));
+            rest = after;
+        } else {
+            let inside = rest.strip_prefix('.').unwrap_or(rest);
+            let (step, after) = inside.split_at(inside.find(['.', '[']).unwrap_or(inside.len()));
+            out.push(Token::from(step.to_owned()));
+            rest = after;
+        }
+    }
+    out
 }
 
-/// Sets `path`; null takes it out. Parents that are missing are made.
+/// Sets what stands at a field path; null takes a member out. Parents that are missing are made.
 pub(crate) fn set(object: &mut Value, path: &str, value: Value) {
-    let pointer = pointer(path);
-    let mut steps: Vec<&str> = pointer.split('/').skip(1).collect();
+    let mut steps = steps(path);
     let last = steps.pop().expect("a path has a last step");
     let mut node = object;
     for step in steps {
-        node = match step.parse::<usize>() {
-            Ok(index) => &mut node[index],
-            Err(_) => &mut node[step],
+        node = match step {
+            Token::Index(index) => &mut node[index],
+            Token::Key(key) => &mut node[key.as_ref()],
         };
     }
-    match (value, last.parse::<usize>()) {
-        (Value::Null, _) => {
-            node.as_object_mut().expect("a map").remove(last);
+    match (value, last) {
+        (Value::Null, Token::Key(key)) => {
+            if let Some(map) = node.as_object_mut() {
+                map.remove(key.as_ref());
+            }
         }
-        (value, Ok(index)) => node[index] = value,
-        (value, Err(_)) => node[last] = value,
+        (value, Token::Key(key)) => node[key.as_ref()] = value,
+        (value, Token::Index(index)) => {
+            let entries = node.as_array_mut().expect("a list");
+            if index == entries.len() {
+                entries.push(value);
+            } else {
+                entries[index] = value;
+            }
+        }
     }
 }
 
