@@ -134,7 +134,7 @@ impl Controller {
         let auto = Auto::new(&options.terms.settings);
         let policies = options.watches_policies.then(|| {
             let settings = options.terms.settings.clone();
-            Policies::watch(client.clone(), options.policies.clone(), settings, stop.clone())
+            Policies::watch(client.clone(), options.policies.clone(), Some(settings), stop.clone())
         });
         Self { client, options, rights, watches, metrics, auto, policies, leader, lease, stop }
     }

@@ -23,8 +23,8 @@ use crate::http::objects::{outage, patient};
 use crate::http::ops::Finding;
 use crate::scaling::credential::{TOKEN_HEADER, token_for};
 use crate::scaling::known::Known;
-use crate::scaling::native::preflight::Caller;
 use crate::scaling::pace::Rate;
+use crate::scaling::preflight::Caller;
 use crate::scaling::{Code, Fault};
 
 /// Somebody whom the API server knows.
