@@ -99,8 +99,9 @@ fn takes_events(headers: &HeaderMap) -> bool {
 }
 
 impl Asked {
-    fn deed<'a>(&'a self, verb: &'a str, group: &'a str) -> Deed<'a> {
-        Deed { verb, group, namespace: &self.namespace, name: &self.name }
+    fn deed<'a>(&'a self, verb: &'a str, kind: Dialect) -> Deed<'a> {
+        let (group, resource) = (kind.group(), kind.plural());
+        Deed { verb, group, resource, namespace: &self.namespace, name: &self.name }
     }
 
     /// The kinds that the caller may act on so; a fault where there is none.
@@ -109,7 +110,7 @@ impl Asked {
         let group = |dialect: &Dialect| self.query.group.is_none_or(|it| it == dialect.group());
         let wanted: Vec<Dialect> = KINDS.into_iter().filter(group).collect();
         for dialect in &wanted {
-            if self.api.identities.may(&self.who, self.deed(verb, dialect.group())).await? {
+            if self.api.identities.may(&self.who, self.deed(verb, *dialect)).await? {
                 allowed.push(*dialect);
             }
         }
