@@ -46,7 +46,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::accounts::Accounts;
-use self::audit::Audit;
+use self::audit::{Audit, Others};
 use self::auto::Auto;
 use self::certificate::Keeper;
 use self::domino::Domino;
@@ -111,6 +111,8 @@ pub struct Controller {
     metrics: Arc<Metrics>,
     auto: Auto,
     policies: Option<Policies>,
+    /// What the last audit found of kinds that are not watched.
+    others: tokio::sync::watch::Sender<Arc<Others>>,
     leader: Leader,
     lease: JoinHandle<()>,
     stop: CancellationToken,
@@ -134,9 +136,22 @@ impl Controller {
         let auto = Auto::new(&options.terms.settings);
         let policies = options.watches_policies.then(|| {
             let settings = options.terms.settings.clone();
-            Policies::watch(client.clone(), options.policies.clone(), settings, stop.clone())
+            Policies::watch(client.clone(), options.policies.clone(), Some(settings), stop.clone())
         });
-        Self { client, options, rights, watches, metrics, auto, policies, leader, lease, stop }
+        let others = tokio::sync::watch::channel(Arc::default()).0;
+        Self {
+            client,
+            options,
+            rights,
+            watches,
+            metrics,
+            auto,
+            policies,
+            others,
+            leader,
+            lease,
+            stop,
+        }
     }
 
     /// Who makes nodes where nothing says so for a namespace; `None`: not known yet.
@@ -260,6 +275,7 @@ impl Controller {
             manager: self.auto.manager(),
             policies: self.policies_in_force(),
             reach: counts,
+            others: self.others.clone(),
             interval: options.audit_interval,
             reports: options.reports.is_some(),
         };

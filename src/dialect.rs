@@ -122,6 +122,20 @@ impl Dialect {
         }
     }
 
+    /// Its resource.
+    pub fn plural(self) -> &'static str {
+        KINDS.iter().find(|(.., it)| *it == self).map_or("", |(_, _, plural, _)| plural)
+    }
+
+    /// Many of them, in words.
+    pub fn called(self) -> String {
+        match self {
+            Self::RayCluster => "RayClusters".to_owned(),
+            Self::Embedded(parent) => format!("{}s", parent.kind()),
+            Self::Domino => "Domino's clusters".to_owned(),
+        }
+    }
+
     /// The cluster that `object` holds; `None` where an embedding kind embeds none.
     pub fn view(self, object: &Value) -> Option<Cluster<'_>> {
         match self {

@@ -53,6 +53,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch::Receiver;
 
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, review};
 use capacity::Capacity;
@@ -67,6 +68,22 @@ pub struct Snapshot {
     pub settings: Settings,
     /// The compiled policies.
     pub policies: PolicySet,
+}
+
+/// The same where policies are watched: what a change is judged by before it is written.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The installation's settings.
+    pub settings: Settings,
+    /// The policies that are in force, now and later.
+    pub policies: Receiver<PolicySet>,
+}
+
+impl Rules {
+    /// As they stand.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { settings: self.settings.clone(), policies: self.policies.borrow().clone() }
+    }
 }
 
 /// The pure core, as a value: tests put another in its place.

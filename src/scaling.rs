@@ -6,6 +6,7 @@
 //! | [`request`] | bytes and path parts -> what is asked for, strictly |
 //! | [`credential`] | headers -> the one credential that is forwarded |
 //! | [`route`] | method, path, query -> what is asked for |
+//! | [`preflight`] | what admission says to a change before it is written |
 //! | [`principal`] | the identity service's answer -> who asks; whether they may |
 //! | [`known`] | callers that were looked up a moment ago |
 //! | [`change`] | object + wanted count -> the smallest guarded patch |
@@ -29,6 +30,7 @@ pub mod kept;
 pub mod known;
 pub mod native;
 pub mod pace;
+pub mod preflight;
 pub mod principal;
 pub mod reply;
 pub mod request;

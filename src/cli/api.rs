@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use kube::Client;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::controller::PolicySource;
 use super::logs::LogArgs;
 use super::serve::certificate::Source;
 use super::serve::run::{Signals, bind, certificate_check, runtime};
@@ -20,11 +22,12 @@ use super::serve::{CertificateArgs, above_zero, address, count};
 use super::settings::SettingsArgs;
 use super::{Verdict, context};
 use crate::clock::parse_duration;
+use crate::control::policies::Policies;
 use crate::http::counts::Counts;
 use crate::http::domino::upstream::Upstream;
 use crate::http::domino::{self, Api, Options};
 use crate::http::ops::{Page, Readiness};
-use crate::http::{Snapshot, native, ops_router};
+use crate::http::{Rules, native, ops_router};
 use crate::model::names::is_dns_1123;
 use crate::scaling::Terms;
 use crate::scaling::pace::Rate;
@@ -61,7 +64,10 @@ of Domino:
 A caller sends `Authorization: Bearer TOKEN` or `X-Domino-Api-Key: KEY`, which is asked about at Domino
 and never logged. Errors are {\"error\": CODE, \"message\": ..., \"request_id\": ...}.
 
-In both, each change is a line of the log target `audit` and an Event on the cluster.
+In both, a change that the rules or an administrator's policy (RayClusterPolicy) would refuse is refused
+before it is written, with their words; each change is a line of the log target `audit` and an Event on
+the cluster. Policies see a user of Domino as domino:ID. They hold from their first list on; the API
+server's own admission has the last word.
 
 Examples:
   # In the cluster, where the documented address http://rayclusterscaler-svc.domino-field leads here:
@@ -112,6 +118,10 @@ pub struct ApiArgs {
     /// The kubeconfig
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+
+    /// Where the administrators' policies come from, by which a change is judged before it is written
+    #[arg(long, env = "RAYWARDEN_POLICIES", value_enum, default_value_t = PolicySource::Watch, value_name = "SOURCE")]
+    policies: PolicySource,
 
     #[command(flatten)]
     identity: IdentityArgs,
@@ -239,7 +249,8 @@ async fn serve(args: ApiArgs) -> anyhow::Result<Verdict> {
         let interval = args.certificate.tls_reload_interval;
         tokio::spawn(reloader.run(interval, Arc::clone(&reload), stop.clone()));
     }
-    let dominos = args.domino();
+    let rules = args.rules(&client, &stop);
+    let dominos = args.domino(rules.clone());
     if native.is_some() {
         let probe = native::watch_over(client.clone(), &args.audience, stop.clone());
         readiness = readiness.with("tokens", probe);
@@ -258,7 +269,7 @@ async fn serve(args: ApiArgs) -> anyhow::Result<Verdict> {
     let mut serving = JoinSet::new();
     let mut apis: (Option<Arc<native::Api>>, Option<Arc<Api>>) = (None, None);
     if let Some(listener) = native {
-        let options = args.native();
+        let options = args.native(rules);
         announce_native(&listener, &options)?;
         let (readiness, counts) = (Arc::clone(&readiness), Arc::clone(&counts));
         let api = Arc::new(native::Api::new(&client, options, readiness, counts, stop.clone()));
@@ -373,7 +384,21 @@ impl ApiArgs {
         Rate { per_second: self.bounds.rate, burst: self.bounds.burst }
     }
 
-    fn native(&self) -> native::Options {
+    /// What changes are judged by, the administrators' policies with it.
+    fn rules(&self, client: &Client, stop: &CancellationToken) -> Rules {
+        let (settings, base) = (self.settings.settings(), self.settings.policies());
+        let policies = match self.policies {
+            PolicySource::Watch => {
+                // Ceilings of namespaces only warn, and Domino's users are told no warnings.
+                let sums = self.api_listen.map(|_| settings.clone());
+                Policies::watch(client.clone(), base, sums, stop.clone()).set()
+            }
+            PolicySource::None => watch::channel(base).1,
+        };
+        Rules { settings, policies }
+    }
+
+    fn native(&self, rules: Rules) -> native::Options {
         native::Options {
             audience: self.audience.clone(),
             terms: self.terms(),
@@ -381,14 +406,11 @@ impl ApiArgs {
             identity_lasts: self.identity.identity_ttl,
             deadline: self.bounds.request_deadline,
             instance: instance(),
-            snapshot: Snapshot {
-                settings: self.settings.settings(),
-                policies: self.settings.policies(),
-            },
+            rules,
         }
     }
 
-    fn domino(&self) -> Options {
+    fn domino(&self, rules: Rules) -> Options {
         Options {
             namespace: self.clusters.compute_namespace.clone(),
             terms: self.terms(),
@@ -399,6 +421,7 @@ impl ApiArgs {
             identity_lasts: self.identity.identity_ttl,
             deadline: self.bounds.request_deadline,
             instance: instance(),
+            rules,
         }
     }
 }

@@ -9,6 +9,7 @@
 mod archive;
 mod books;
 mod counts;
+mod rows;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use self::archive::Archive;
 use self::books::{Books, Judged};
 pub(super) use self::counts::Audits;
+pub(super) use self::rows::Others;
+use self::rows::Rows;
 use super::index::{Index, Key};
 use super::leader::Leader;
 use super::metrics::Metrics;
@@ -32,7 +35,7 @@ use super::pages::Pages;
 use super::policies::{Counted, Reach};
 use super::resources;
 use super::served::{Served, served};
-use crate::admission::{Answer, PolicySet, Settings};
+use crate::admission::{Answer, PolicySet, Review, Settings};
 use crate::dialect::{self, Dialect};
 use crate::model::NodeManager;
 use crate::plan::audit::found::Found;
@@ -68,10 +71,28 @@ pub(super) struct Audit {
     pub(super) policies: Receiver<PolicySet>,
     /// What is counted for each policy.
     pub(super) reach: Sender<Reach>,
+    /// What the page tells of kinds that no watch shows; made while somebody listens.
+    pub(super) others: Sender<Arc<Others>>,
     /// Between two audits of everything.
     pub(super) interval: Duration,
     /// Reports are written.
     pub(super) reports: bool,
+}
+
+/// What an audit of everything gathers beside the findings.
+struct Round {
+    reach: Reach,
+    /// Where there is a page.
+    rows: Option<Rows>,
+}
+
+impl Round {
+    fn note(&mut self, policies: &PolicySet, request: &Review, answer: &Answer) {
+        count(&mut self.reach, &about(policies, request), answer);
+        if let Some(rows) = &mut self.rows {
+            rows.keep(request, answer);
+        }
+    }
 }
 
 /// How an audit of everything went.
@@ -127,6 +148,7 @@ impl Audit {
                 () = work => {}
             }
         }
+        self.others.send_replace(Arc::default());
         self.metrics.audits.found(&HashMap::new());
     }
 
@@ -173,25 +195,28 @@ impl Audit {
         let Served { kinds, reports, .. } = served(&self.client).await?;
         let mut judged = Vec::new();
         let mut tally = Tally::default();
-        let mut reach: Reach = {
-            let policies = self.policies.borrow();
-            let names = policies.policies.iter().map(|policy| policy.name().to_owned());
-            names.map(|name| (name, Counted::default())).collect()
-        };
+        let mut round = self.round();
         for (index, object) in self.store.state().iter().enumerate() {
-            judged.extend(self.judge(settings, resources::json(object), Some(&mut reach)));
+            judged.extend(self.judge(settings, resources::json(object), Some(&mut round)));
             if index % AT_A_STRETCH == 0 {
                 tokio::task::yield_now().await;
             }
         }
-        for kind in kinds.iter().filter(|kind| !is_raycluster(kind)) {
-            if let Err(error) = self.list(settings, kind, &mut judged, &mut reach).await {
+        for (kind, dialect) in kinds.iter().filter_map(unwatched) {
+            if let Some(rows) = &mut round.rows {
+                rows.begin(dialect);
+            }
+            if let Err(error) = self.list(settings, kind, &mut judged, &mut round).await {
                 tally.failed += 1;
+                if let Some(rows) = &mut round.rows {
+                    rows.unread(dialect);
+                }
                 let plural = &kind.plural;
                 tracing::warn!("{plural}.{} could not be audited: {}", kind.group, chain(&error));
             }
         }
         tally.objects = judged.len();
+        let Round { reach, mut rows } = round;
         self.reach.send_replace(reach);
         books.begin_anew(&judged);
         self.metrics.audits.found(&books.findings());
@@ -200,7 +225,11 @@ impl Audit {
         let (written, failed, dated) = archive.put_in_order(judged, &self.leader).await;
         for judged in &dated {
             self.index.dated(&judged.whose, &judged.found.lines);
+            if let Some(rows) = &mut rows {
+                rows.date(judged);
+            }
         }
+        self.others.send_replace(rows.map(|rows| Arc::new(rows.done())).unwrap_or_default());
         Ok(Tally { written, failed: tally.failed + failed, ..tally })
     }
 
@@ -210,11 +239,11 @@ impl Audit {
         settings: &Settings,
         kind: &ApiResource,
         judged: &mut Vec<Judged>,
-        reach: &mut Reach,
+        round: &mut Round,
     ) -> kube::Result<()> {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), kind);
         let mut pages = Pages::of(self.client.clone(), api.resource_url(), "");
-        let mut each = |object| judged.extend(self.judge(settings, object, Some(&mut *reach)));
+        let mut each = |object| judged.extend(self.judge(settings, object, Some(&mut *round)));
         while pages.next(&mut each).await? {
             tokio::task::yield_now().await;
         }
@@ -247,19 +276,28 @@ impl Audit {
         }
     }
 
-    /// What the rules say of an object, counted where `reach` is kept; `None` for one on its way out.
+    /// What one audit of everything gathers beside the findings.
+    fn round(&self) -> Round {
+        let policies = self.policies.borrow();
+        let names = policies.policies.iter().map(|policy| policy.name().to_owned());
+        let reach = names.map(|name| (name, Counted::default())).collect();
+        Round { reach, rows: (self.others.receiver_count() > 0).then(Rows::begun) }
+    }
+
+    /// What the rules say of an object, noted for the round if there is one; `None` for an object on
+    /// its way out.
     fn judge(
         &self,
         settings: &Settings,
         object: Value,
-        reach: Option<&mut Reach>,
+        round: Option<&mut Round>,
     ) -> Option<Judged> {
         let whose = Whose::of(&object);
         let request = question(&whose.namespace, object, false);
         let policies = self.policies.borrow();
         let answer = answer(settings, &policies, &request)?;
-        if let Some(reach) = reach {
-            count(reach, &about(&policies, &request), &answer);
+        if let Some(round) = round {
+            round.note(&policies, &request, &answer);
         }
         Some(Judged { whose, found: Found::of(lines(&request, &answer)) })
     }
@@ -277,9 +315,10 @@ fn count(reach: &mut Reach, about: &[Arc<str>], answer: &Answer) {
     }
 }
 
-/// Whether a watch shows every object of a kind.
-fn is_raycluster(kind: &ApiResource) -> bool {
-    dialect::of(&kind.group, &kind.kind) == Some(Dialect::RayCluster)
+/// A kind of which no watch shows every object.
+fn unwatched(kind: &ApiResource) -> Option<(&ApiResource, Dialect)> {
+    let dialect = dialect::of(&kind.group, &kind.kind)?;
+    (dialect != Dialect::RayCluster).then_some((kind, dialect))
 }
 
 /// The kinds of report that an audit knows, with their resources.

@@ -1,7 +1,8 @@
-//! The RayClusters as this replica knows them, judged, for the audit page.
+//! All Ray kinds as this replica knows them, judged, for the audit page.
 //!
-//! Input: the watches of the term, and what the controller found when it looked at each cluster last.
-//! Output: entries of the page. Nothing is asked of anybody. A replica that does not lead watches
+//! Input: the watches of the term, what the controller found when it looked at each cluster last, and the
+//! rows that the last audit of everything made of the kinds that are not watched. Output: entries of
+//! the page. Nothing is asked of anybody. A replica that does not lead watches
 //! nothing, and says who does.
 
 use std::sync::Arc;
@@ -10,10 +11,12 @@ use kube::api::DynamicObject;
 use kube::runtime::reflector::Store;
 use tokio::sync::watch::Receiver;
 
+use super::audit::Others;
 use super::index::{Index, Key};
 use super::{Controller, Watches, resources};
 use crate::admission::{PolicySet, Settings};
 use crate::clock;
+use crate::dialect::Dialect;
 use crate::http::ops::Finding;
 use crate::http::page::{AuditPage, Seen, Source, Transport};
 use crate::model::NodeManager;
@@ -35,6 +38,7 @@ impl Controller {
             settings: self.options.terms.settings.clone(),
             manager: self.auto.manager(),
             policies: self.policies_in_force(),
+            others: self.others.subscribe(),
             leader: Box::new(self.leader.check()),
         };
         let source: Source = Arc::new(move || audited.seen());
@@ -48,6 +52,8 @@ struct Audited {
     settings: Settings,
     manager: Receiver<Option<NodeManager>>,
     policies: Receiver<PolicySet>,
+    /// What is not watched. Rows are kept for as long as somebody here can see them.
+    others: Receiver<Arc<Others>>,
     leader: Box<dyn Fn() -> Finding + Send + Sync>,
 }
 
@@ -81,13 +87,27 @@ impl Audited {
             cluster.date(&index.dates(&Key::of(&object), &cluster.uid));
             clusters.push(Arc::new(cluster));
         }
-        let mut notes = vec![
-            "RayJobs, RayServices, RayCronJobs and Domino's clusters (raywarden audit has them)"
-                .to_owned(),
-        ];
+        let others = Arc::clone(&self.others.borrow());
+        clusters.extend(others.clusters.iter().cloned());
+        let mut notes = others.notes.clone();
+        notes.extend(age_of(&others));
         if leaving > 0 {
             notes.push(format!("{leaving} being deleted"));
         }
-        Ok(Seen { clusters, made: clock::now(), notes })
+        let kinds = std::iter::once(Dialect::RayCluster).chain(others.kinds.iter().copied());
+        Ok(Seen { kinds: kinds.collect(), clusters, made: clock::now(), notes })
     }
+}
+
+/// What of the kinds that are not watched is not known yet, or no longer.
+fn age_of(others: &Others) -> Option<String> {
+    let Some(made) = others.made else {
+        let text =
+            "RayJobs, RayServices, RayCronJobs and Domino's clusters, which were not audited yet";
+        return Some(text.to_owned());
+    };
+    let kinds: Vec<String> = others.kinds.iter().map(|kind| kind.called()).collect();
+    let at = made.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let kinds = (!kinds.is_empty()).then(|| kinds.join(", "))?;
+    Some(format!("what became of {kinds} since {at}, when they were audited last"))
 }

@@ -18,7 +18,7 @@ use crate::dialect::{self, Dialect};
 use crate::http::ops::Finding;
 use crate::plan::Memory;
 use crate::plan::audit::reports::Whose;
-use crate::plan::audit::{Identity, Line};
+use crate::plan::audit::{Identity, Line, first_seen};
 use crate::plan::pod::Pod;
 
 /// For how long a write counts as done that no watch has shown.
@@ -335,8 +335,7 @@ impl Index {
         if dialect::of(&object.group, &object.kind) != Some(Dialect::RayCluster) {
             return;
         }
-        let date = |line: &Line| Some((line.identity(), line.first_seen?));
-        let dates: HashMap<Identity, Timestamp> = lines.iter().filter_map(date).collect();
+        let dates = first_seen(lines);
         let key = Key { namespace: object.namespace, name: object.name };
         let mut entries = self.entries();
         if dates.is_empty() {

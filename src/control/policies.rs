@@ -81,7 +81,8 @@ struct Watch {
     listed: Option<Known>,
     namespaces: BTreeMap<String, Labels>,
     selects: bool,
-    settings: Settings,
+    /// What clusters are counted by, where anybody asks for sums.
+    counts_by: Option<Settings>,
     usage: Usage,
     /// What a list of clusters that is under way has come to so far.
     summed: Usage,
@@ -98,11 +99,12 @@ fn resource() -> ApiResource {
 }
 
 impl Policies {
-    /// Watches until `stop`; `base` is what holds without any.
+    /// Watches until `stop`; `base` is what holds without any. Sums for ceilings of namespaces are
+    /// counted by `sums`; without it nobody asks for them.
     pub fn watch(
         client: Client,
         base: PolicySet,
-        settings: Settings,
+        sums: Option<Settings>,
         stop: CancellationToken,
     ) -> Self {
         let (set, seen) = watch::channel(base.clone());
@@ -114,7 +116,7 @@ impl Policies {
             listed: None,
             namespaces: BTreeMap::new(),
             selects: false,
-            settings,
+            counts_by: sums,
             usage: Usage::default(),
             summed: Usage::default(),
             sums: false,
@@ -190,7 +192,7 @@ impl Watch {
                 }
                 _ = tick.tick(), if self.stale => self.publish(),
             }
-            if !self.sums && self.set.borrow().needs_usage() {
+            if !self.sums && self.counts_by.is_some() && self.set.borrow().needs_usage() {
                 self.sums = true;
                 let api = Api::all_with(self.client.clone(), &resources::raycluster());
                 clusters = watcher(api, watcher::Config::default()).default_backoff().boxed();
@@ -268,7 +270,7 @@ impl Watch {
         let ray = Dialect::RayCluster;
         // A list that is under way tells nothing yet.
         self.stale |= !matches!(event, Event::Init | Event::InitApply(_));
-        let Self { usage, summed, settings, .. } = self;
+        let Self { usage, summed, counts_by: Some(settings), .. } = self else { return };
         match event {
             Event::Init => *summed = Usage::default(),
             Event::InitApply(object) => summed.insert(settings, ray, &resources::json(&object)),

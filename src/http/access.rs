@@ -13,10 +13,21 @@ pub fn on_clusters(
     namespace: &str,
     name: Option<&str>,
 ) -> ResourceAttributes {
+    on("rayclusters", verb, group, namespace, name)
+}
+
+/// A verb on a resource of a namespace, of one or of all.
+pub fn on(
+    resource: &str,
+    verb: &str,
+    group: &str,
+    namespace: &str,
+    name: Option<&str>,
+) -> ResourceAttributes {
     let word = |text: &str| Some(text.to_owned());
     ResourceAttributes {
         group: word(group),
-        resource: word("rayclusters"),
+        resource: word(resource),
         verb: word(verb),
         namespace: word(namespace),
         name: name.and_then(word),

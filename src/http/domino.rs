@@ -8,8 +8,8 @@
 //! | [`work`] | one request: the pure core between reads and a write |
 //! | [`answer`] | JSON answers, their headers, their log line |
 //!
-//! Order of every request: route, credential, identity, pace, body, cluster, right, plan, write. Nothing
-//! is read for somebody who is not known. Invariants: an answer within the deadline; a write that has
+//! Order of every request: route, credential, identity, pace, body, cluster, right, plan, preflight, write.
+//! Nothing is read for somebody who is not known. Invariants: an answer within the deadline; a write that has
 //! begun is carried through and told, whether or not anybody waits for it; what Domino or the API server
 //! say in their errors goes to the log and not to the caller.
 
@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use self::clusters::Clusters;
 use self::identity::Identities;
 use self::upstream::Upstream;
+use super::Rules;
 use super::call::Call;
 use super::counts::{Counts, Dialect as Spoken};
 use super::nodes::{Looks, Way};
@@ -47,6 +48,12 @@ pub const NEEDED: [(&str, &str, &[&str]); 4] = [
     ("apps", "statefulsets", &["get"]),
     ("", "pods", &["get", "list", "delete"]),
     ("events.k8s.io", "events", &["create"]),
+];
+
+/// The same for all of the cluster: the administrators' policies, and what they select namespaces by.
+pub const NEEDED_EVERYWHERE: [(&str, &str, &[&str]); 2] = [
+    ("raywarden.io", "rayclusterpolicies", &["list", "watch"]),
+    ("", "namespaces", &["list", "watch"]),
 ];
 
 /// How the API works.
@@ -70,6 +77,8 @@ pub struct Options {
     pub deadline: Duration,
     /// Who writes, in Events.
     pub instance: String,
+    /// What a change is judged by before it is written.
+    pub rules: Rules,
 }
 
 /// Everything that a request needs.

@@ -16,15 +16,15 @@ use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use sha2::{Digest as _, Sha256};
 
-use crate::http::access::{is_allowed, on_clusters};
+use crate::http::access::{is_allowed, on};
 use crate::http::call::values;
 use crate::http::callers::Callers;
 use crate::http::objects::{outage, patient};
 use crate::http::ops::Finding;
 use crate::scaling::credential::{TOKEN_HEADER, token_for};
 use crate::scaling::known::Known;
-use crate::scaling::native::preflight::Caller;
 use crate::scaling::pace::Rate;
+use crate::scaling::preflight::Caller;
 use crate::scaling::{Code, Fault};
 
 /// Somebody whom the API server knows.
@@ -40,6 +40,7 @@ pub(super) struct Somebody {
 pub(super) struct Deed<'a> {
     pub(super) verb: &'a str,
     pub(super) group: &'a str,
+    pub(super) resource: &'a str,
     pub(super) namespace: &'a str,
     /// Empty for all.
     pub(super) name: &'a str,
@@ -132,14 +133,14 @@ impl Identities {
     }
 
     async fn ask(&self, somebody: &Somebody, deed: Deed<'_>) -> Result<bool, Fault> {
-        let Deed { verb, group, namespace, name } = deed;
+        let Deed { verb, group, resource, namespace, name } = deed;
         let name = Some(name).filter(|name| !name.is_empty());
         let spec = SubjectAccessReviewSpec {
             user: Some(somebody.caller.user.clone()),
             groups: Some(somebody.caller.groups.clone()),
             uid: somebody.uid.clone(),
             extra: somebody.extra.clone(),
-            resource_attributes: Some(on_clusters(verb, group, namespace, name)),
+            resource_attributes: Some(on(resource, verb, group, namespace, name)),
             ..SubjectAccessReviewSpec::default()
         };
         let answer = patient(is_allowed(&self.client, spec)).await;
@@ -152,10 +153,11 @@ impl Identities {
 }
 
 fn digest(caller: &Caller, deed: Deed<'_>) -> [u8; 32] {
-    let Deed { verb, group, namespace, name } = deed;
+    let Deed { verb, group, resource, namespace, name } = deed;
     let mut digest = Sha256::new();
     let groups = caller.groups.iter().map(String::as_str);
-    for part in [caller.user.as_str(), verb, group, namespace, name].into_iter().chain(groups) {
+    let deed = [caller.user.as_str(), verb, group, resource, namespace, name];
+    for part in deed.into_iter().chain(groups) {
         digest.update(part.len().to_le_bytes());
         digest.update(part);
     }

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use self::answer::Done;
 use self::clusters::Clusters;
 use self::work::Next;
-use super::Snapshot;
+use super::Rules;
 use super::call::Call;
 use super::counts::{Counts, Dialect as Spoken};
 use super::identity::Identities;
@@ -43,12 +43,14 @@ use crate::scaling::pace::Rate;
 use crate::scaling::{Code, Fault, Terms};
 
 /// API group, resource and verbs: what the API needs in the namespaces that it serves, and no more.
-pub const NEEDED: [(&str, &str, &[&str]); 7] = [
-    ("ray.io", "rayclusters", &["get", "list", "patch"]),
+pub const NEEDED: [(&str, &str, &[&str]); 9] = [
+    ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
     ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "patch"]),
     ("", "pods", &["list"]),
     ("apps", "statefulsets", &["get"]),
     ("events.k8s.io", "events", &["create"]),
+    ("raywarden.io", "rayclusterpolicies", &["list", "watch"]),
+    ("", "namespaces", &["list", "watch"]),
     ("authentication.k8s.io", "tokenreviews", &["create"]),
     ("authorization.k8s.io", "subjectaccessreviews", &["create"]),
 ];
@@ -71,8 +73,8 @@ pub struct Options {
     pub deadline: Duration,
     /// Who writes, in Events.
     pub instance: String,
-    /// What the rules go by.
-    pub snapshot: Snapshot,
+    /// What a change is judged by before it is written.
+    pub rules: Rules,
 }
 
 /// Everything that a request needs.

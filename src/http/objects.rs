@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::dialect::{self, Dialect};
-use crate::scaling::fault::Cause;
+use crate::scaling::fault::{Cause, MOST_WORDS, in_words};
 use crate::scaling::{Code, Fault};
 use crate::telemetry::chain;
 
@@ -35,9 +35,6 @@ const ATTEMPTS: u32 = 6;
 
 /// The pause after the first attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// The most of admission's words that are passed on.
-const MOST_WORDS: usize = 1024;
 
 /// What came of a patch.
 pub enum Written {
@@ -229,17 +226,12 @@ fn is_refusal(status: &Status) -> bool {
 fn refusal(status: &Status) -> Fault {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let causes: Vec<Cause> = causes.map(cause).collect();
-    let words = if causes.is_empty() {
-        denial(status).unwrap_or_default().to_owned()
+    let words: String = if causes.is_empty() {
+        denial(status).unwrap_or_default().chars().take(MOST_WORDS).collect()
     } else {
-        let one = |cause: &Cause| match cause.field.as_str() {
-            "" => cause.message.clone(),
-            field => format!("{field}: {}", cause.message),
-        };
-        causes.iter().map(one).collect::<Vec<_>>().join("; ")
+        in_words(&causes)
     };
     tracing::info!(code = status.code, reason = status.message, "a patch was not taken");
-    let words: String = words.chars().take(MOST_WORDS).collect();
     let message = if words.is_empty() {
         "the cluster's own rules do not allow this change".to_owned()
     } else {
@@ -249,5 +241,10 @@ fn refusal(status: &Status) -> Fault {
 }
 
 fn cause(cause: &kube::core::response::StatusCause) -> Cause {
-    Cause { field: cause.field.clone(), message: cause.message.clone(), rule: String::new() }
+    Cause {
+        field: cause.field.clone(),
+        message: cause.message.clone(),
+        rule: String::new(),
+        policy: String::new(),
+    }
 }

@@ -2,14 +2,15 @@
 //!
 //! A reader shows a token of Kubernetes for our audience, in the `Authorization` header or, from a
 //! browser, in a form that is posted. No cookie is set: a page of another site, or one that a name
-//! was bound anew for, finds nothing to ride on. A reader sees the namespaces in which they may list
-//! RayClusters, and no more.
+//! was bound anew for, finds nothing to ride on. A reader sees each kind in the namespaces in which they
+//! may list it, and no more.
 //!
 //! Invariants: no token is taken over plain HTTP but on loopback, at both ends as far as a request
 //! tells; nothing is judged for somebody who is not known; objects are judged once for all readers of
 //! a moment, and one page is made at a time; no answer may be kept, framed or guessed at.
 
 mod answer;
+mod visible;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,18 +24,18 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::Response;
 use axum::routing::get;
-use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use tokio::sync::Mutex;
 
 use super::call::{body, peer, values};
-use super::identity::{Deed, Identities, Somebody};
-use crate::dialect::RAY;
+use super::identity::Identities;
+use crate::dialect::Dialect;
 use crate::page::{Cluster, Fleet, page as html_of};
 use crate::scaling::pace::Rate;
 use crate::scaling::{Code, Fault};
 use answer::{Told, answered};
+use visible::visible;
 
 /// For how long judged objects are good.
 const GOOD_FOR: Duration = Duration::from_secs(5);
@@ -48,19 +49,15 @@ const KNOWN_FOR: Duration = Duration::from_secs(30);
 /// Pages that one reader may ask for.
 const RATE: Rate = Rate { per_second: 1, burst: 10 };
 
-/// Namespaces that are asked about, for a reader who may not list everywhere.
-const MOST_NAMESPACES: usize = 1000;
-
-/// Questions at one time.
-const AT_ONCE: usize = 8;
-
 /// What there is to see, as it is known here; why there is nothing, otherwise. It may take its time.
 pub type Source = Arc<dyn Fn() -> Result<Seen, String> + Send + Sync>;
 
 /// What there is to see.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Judged clusters.
+    /// Kinds that are looked at; of others nothing is shown.
+    pub kinds: Vec<Dialect>,
+    /// Judged objects of these kinds.
     pub clusters: Vec<Arc<Cluster>>,
     /// When.
     pub made: Timestamp,
@@ -146,36 +143,39 @@ async fn work(page: &AuditPage, request: Request, who: &mut Option<String>) -> R
     let turn = Arc::clone(&page.turn).lock_owned().await;
     let seen = page.seen().await?;
     let mut notes = seen.notes.clone();
-    let visible = page.visible(&somebody, &seen, &mut notes).await?;
-    if visible.as_ref().is_some_and(BTreeSet::is_empty) {
+    let visible = visible(&page.identities, &somebody, &seen, &mut notes).await?;
+    if visible.is_nothing() {
         return Err(Fault::new(
             Code::Unauthorized,
             format!(
-                "{} may list rayclusters (ray.io) in none of the namespaces that have any: an \
-                 administrator gives it with a Role and a RoleBinding, or for all namespaces with a \
+                "{} may list rayclusters (ray.io) or other Ray kinds in none of the namespaces that have \
+                 any: an administrator gives it with a Role and a RoleBinding, or for all namespaces with a \
                  ClusterRole and a ClusterRoleBinding",
                 somebody.caller.user
             ),
         ));
     }
-    let shows = |cluster: &&Arc<Cluster>| {
-        visible.as_ref().is_none_or(|names| names.contains(&cluster.namespace))
-    };
-    let clusters: Vec<Arc<Cluster>> = seen.clusters.iter().filter(shows).cloned().collect();
-    let source = match &visible {
-        None => "all namespaces".to_owned(),
-        Some(names) if names.len() == 1 => {
-            names.iter().fold("namespace ".to_owned(), |source, name| source + name)
-        }
-        Some(names) => {
-            format!("the {} namespaces that {} may see", names.len(), somebody.caller.user)
-        }
+    let shown = seen.clusters.iter().filter(|cluster| visible.shows(cluster));
+    let clusters: Vec<Arc<Cluster>> = shown.cloned().collect();
+    let source = if visible.is_everything() {
+        "all namespaces".to_owned()
+    } else {
+        within(&clusters, &somebody.caller.user)
     };
     let fleet = Fleet { source, made: seen.made, clusters, notes };
     let count = fleet.clusters.len();
     // The turn goes along: a reader who leaves ends no work that has begun, and begins none beside it.
     let html = tokio::task::spawn_blocking(move || (html_of(&fleet), turn).0).await;
     html.map(|html| Told::Page(html, count)).map_err(|_| bug())
+}
+
+/// Where somebody sees something who may not see everything.
+fn within(clusters: &[Arc<Cluster>], user: &str) -> String {
+    let names: BTreeSet<&str> = clusters.iter().map(|it| it.namespace.as_str()).collect();
+    match (names.first(), names.len()) {
+        (Some(name), 1) => format!("namespace {name}"),
+        (_, count) => format!("the {count} namespaces that {user} may see"),
+    }
 }
 
 fn bug() -> Fault {
@@ -239,33 +239,6 @@ impl AuditPage {
             Ok(seen)
         };
         tokio::task::spawn_blocking(judge).await.map_err(|_| bug())?
-    }
-
-    /// The namespaces that somebody may see; `None`: all of them.
-    async fn visible(
-        &self,
-        somebody: &Somebody,
-        seen: &Seen,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<BTreeSet<String>>, Fault> {
-        let may = |namespace: String| async move {
-            let deed = Deed { verb: "list", group: RAY, namespace: &namespace, name: "" };
-            let may = self.identities.may(somebody, deed).await;
-            may.map(|may| may.then_some(namespace))
-        };
-        if may(String::new()).await?.is_some() {
-            return Ok(None);
-        }
-        let all: BTreeSet<&String> = seen.clusters.iter().map(|it| &it.namespace).collect();
-        if all.len() > MOST_NAMESPACES {
-            notes.push(format!(
-                "Namespaces after the first {MOST_NAMESPACES}, as you may not list in all at once"
-            ));
-        }
-        let asked: Vec<String> = all.into_iter().take(MOST_NAMESPACES).cloned().collect();
-        let answers: Vec<Result<Option<String>, Fault>> =
-            futures::stream::iter(asked).map(may).buffer_unordered(AT_ONCE).collect().await;
-        answers.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>().map(Some)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Cluster, Finding, Group, Workers};
 use crate::admission::{Answer, GroupKind, Review};
 use crate::dialect;
 use crate::model::{self, RuleId};
-use crate::plan::audit::{Identity, Line, lines};
+use crate::plan::audit::{Identity, Line, first_seen, lines};
 use crate::plan::report::MOST_PODS;
 use crate::scaling::workers::{GroupBounds, desired, is_suspended};
 
@@ -95,8 +95,7 @@ impl Cluster {
     pub fn keep(&mut self, lines: &[Line]) {
         let count: HashSet<Identity> = lines.iter().map(Line::identity).collect();
         self.findings.retain(|finding| count.contains(&finding.identity()));
-        let date = |line: &Line| Some((line.identity(), line.first_seen?));
-        self.date(&lines.iter().filter_map(date).collect());
+        self.date(&first_seen(lines));
     }
 
     /// Gives findings the moment at which they were first seen.

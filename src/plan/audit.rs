@@ -9,6 +9,7 @@ pub mod found;
 pub mod kept;
 pub mod reports;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -96,6 +97,11 @@ impl Line {
         }
         line
     }
+}
+
+/// When the findings were first seen, of those that are dated.
+pub fn first_seen(lines: &[Line]) -> HashMap<Identity, Timestamp> {
+    lines.iter().filter_map(|line| Some((line.identity(), line.first_seen?))).collect()
 }
 
 /// The question that an audit asks of an object: may somebody create it today?

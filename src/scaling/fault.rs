@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::model::Finding;
+
 /// A stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -162,6 +164,40 @@ pub struct Cause {
     /// The id of the rule, for `raywarden explain`; empty where the API server objects.
     #[schema(example = "replicas/above-max")]
     pub rule: String,
+    /// The administrator's policy that asks for it; absent where the rule holds without one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(example = "gpu-budget", required = false)]
+    pub policy: String,
+}
+
+impl Cause {
+    /// What a rule of ours says.
+    pub fn of(finding: &Finding) -> Self {
+        Self {
+            field: finding.at.to_string(),
+            message: finding.message(),
+            rule: finding.rule.as_str().to_owned(),
+            policy: finding.policy.as_deref().unwrap_or("").to_owned(),
+        }
+    }
+}
+
+/// The most characters of admission's words that are passed on in one message.
+pub const MOST_WORDS: usize = 1024;
+
+/// Objections in one line for people: where, what, and who asks for it; cut where it grows too long.
+pub fn in_words(causes: &[Cause]) -> String {
+    let one = |cause: &Cause| {
+        let at = if cause.field.is_empty() { "" } else { ": " };
+        let source = match (cause.rule.as_str(), cause.policy.as_str()) {
+            ("", _) => String::new(),
+            (rule, "") => format!(" [{rule}]"),
+            (rule, policy) => format!(" [{rule}, policy {policy}]"),
+        };
+        format!("{}{at}{}{source}", cause.field, cause.message)
+    };
+    let words = causes.iter().map(one).collect::<Vec<_>>().join("; ");
+    words.chars().take(MOST_WORDS).collect()
 }
 
 impl Fault {

@@ -6,7 +6,7 @@
 //! | [`request`] | body, query and headers -> what is asked for, strictly |
 //! | [`change`] | object + wanted count -> the smallest guarded patch, or what stands against it |
 //! | [`replay`] | the keys of requests that were done, on the object that they changed |
-//! | [`preflight`] | what admission says to the change, asked as the caller |
+//! | [`preflight`] | what admission says to the scale, asked as the caller |
 //! | [`view`] | the forms of the answers |
 //! | [`openapi`] | the table and the forms, as an OpenAPI document |
 //!

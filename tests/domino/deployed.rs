@@ -1,20 +1,20 @@
 //! What `deploy/domino` installs.
 
-use raywarden::http::domino::NEEDED;
+use raywarden::http::domino::{NEEDED, NEEDED_EVERYWHERE};
 use serde_json::{Value, json};
 
 use super::world::{NAMESPACE, WORLD};
 
 #[test]
 fn the_deployed_role_holds_exactly_the_rights_that_are_needed() {
+    let rules = |needed: &[(&str, &str, &[&str])]| {
+        let rule = |(group, resource, verbs): &(&str, &str, &[&str])| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+        needed.iter().map(rule).collect::<Value>()
+    };
     let role = WORLD.plane.get_json(&["role", "raywarden-api", "-n", NAMESPACE]);
-    let needed: Vec<Value> = NEEDED
-        .iter()
-        .map(|(group, resource, verbs)| {
-            json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})
-        })
-        .collect();
-    assert_eq!(role["rules"], json!(needed));
+    assert_eq!(role["rules"], rules(&NEEDED));
+    let everywhere = WORLD.plane.get_json(&["clusterrole", "raywarden-api-policies"]);
+    assert_eq!(everywhere["rules"], rules(&NEEDED_EVERYWHERE));
 }
 
 #[test]

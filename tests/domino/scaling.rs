@@ -39,6 +39,47 @@ fn d06_nobody_raises_workers_or_maximum_above_the_ceiling() {
     assert_eq!(WORLD.counts("ray-ceiling"), (8, 8, 10));
 }
 
+/// No webhook is registered here, so that whatever refuses is the API itself.
+#[test]
+fn a_scale_that_breaks_a_policy_is_refused_before_it_is_written_in_the_policys_words() {
+    let mut object = manifest("ray-budget", ADA);
+    object["metadata"]["labels"]["budget"] = json!("small");
+    let stored = WORLD.create("rayclusters", &object);
+    let policy = json!({
+        "apiVersion": "raywarden.io/v1alpha1", "kind": "RayClusterPolicy",
+        "metadata": {"name": "small-budget"},
+        "spec": {
+            "enforcement": "deny", "ceilings": {"perGroup": {"replicas": 12}},
+            "match": {"objectSelector": {"matchLabels": {"budget": "small"}}},
+        },
+    });
+    WORLD.plane.apply_yaml(&policy.to_string());
+    let refused = wait_until(SOON, "the policy holds", || {
+        let answer = WORLD.api.scale("ada", "ray-budget", 20);
+        if answer.status == 200 {
+            WORLD.merge("rayclusters", "ray-budget", "", &stored_spec(&stored));
+            return None;
+        }
+        Some(answer)
+    });
+    assert!(refuses(&refused, 422, "refused"), "{refused:?}");
+    for part in ["policy small-budget", "spec.autoscaling.maxReplicas", "12"] {
+        assert!(refused.body.contains(part), "{part} is not in {}", refused.body);
+    }
+    let before = WORLD.find("rayclusters", "ray-budget").expect("a cluster");
+    assert!(refuses(&WORLD.api.scale("ada", "ray-budget", 12), 422, "refused"), "it would be 13");
+    let after = WORLD.find("rayclusters", "ray-budget").expect("a cluster");
+    assert_eq!(after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
+    assert_eq!(counts(&WORLD.api.scale("ada", "ray-budget", 11).ok()), (11, 11, 12));
+    let later = WORLD.api.patch("ada", "ray-budget", &json!({"replicas": 5})).ok();
+    assert_eq!(later["effective_replicas"], 5);
+}
+
+/// What brings the spec of an object back, its annotations gone.
+fn stored_spec(stored: &Value) -> Value {
+    json!({"spec": stored["spec"], "metadata": {"annotations": null}})
+}
+
 #[test]
 fn d15_zero_workers_are_refused_on_every_route_with_the_way_out() {
     WORLD.cluster("ray-zero", ADA);

@@ -74,7 +74,9 @@ fn account(plane: &ControlPlane) -> PathBuf {
     ];
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
     plane.apply_yaml(&list.to_string());
-    plane.kubectl(&["apply", "-k", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/domino")]).ok();
+    let file = |path: &str| format!("{}/deploy/{path}", env!("CARGO_MANIFEST_DIR"));
+    plane.kubectl(&["apply", "-f", &file("crd/rayclusterpolicy.yaml")]).ok();
+    plane.kubectl(&["apply", "-k", &file("domino")]).ok();
     let name = "raywarden-api";
     let token = plane.kubectl(&["create", "token", name, "-n", "domino-field"]).ok();
     plane.write_kubeconfig(name, token.trim())

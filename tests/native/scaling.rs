@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Space, WORLD, code, together};
+use super::support::wait::wait_until;
+use super::world::{SOON, Space, WORLD, code, together};
 
 #[test]
 fn a_scale_writes_the_count_and_nothing_else() {
@@ -175,7 +176,7 @@ fn what_the_api_server_refuses_is_told_cause_by_cause() {
             "matchResources": {"namespaceSelector": {"matchLabels":
                 {"kubernetes.io/metadata.name": "policed"}}}}}]});
     WORLD.plane.apply_yaml(&policy.to_string());
-    let refused = super::support::wait::wait_until(super::world::SOON, "the policy holds", || {
+    let refused = wait_until(SOON, "the policy holds", || {
         let answer = space.scale("demo", "?dryRun=All", &json!({"group": "small", "replicas": 9}));
         (answer.status == 422).then_some(answer)
     });
@@ -183,6 +184,110 @@ fn what_the_api_server_refuses_is_told_cause_by_cause() {
     let problem = refused.json();
     assert!(problem["detail"].as_str().unwrap_or("").contains("at most eight"), "{problem}");
     assert_eq!(space.scale("demo", "", &json!({"group": "small", "replicas": 8})).status, 200);
+}
+
+/// An administrator's policy for one namespace.
+#[track_caller]
+fn apply_policy(name: &str, namespace: &str, spec: &Value) {
+    let mut policy = json!({
+        "apiVersion": "raywarden.io/v1alpha1", "kind": "RayClusterPolicy",
+        "metadata": {"name": name}, "spec": spec,
+    });
+    policy["spec"]["match"] = json!({"namespaces": [namespace]});
+    WORLD.plane.apply_yaml(&policy.to_string());
+}
+
+/// No webhook is registered here, so that whatever refuses is the API itself.
+#[test]
+fn a_scale_that_breaks_a_policy_is_refused_before_it_is_written_and_names_the_policy() {
+    let space = Space::new("budgeted");
+    let stored = space.cluster("demo");
+    space.domino("ray-1");
+    let scale = |name: &str, query: &str, replicas: i64| {
+        space.scale(name, query, &json!({"group": "small", "replicas": replicas}))
+    };
+    assert_eq!(scale("demo", "?dryRun=All", 9).status, 200, "no policy holds yet");
+    let ceiling = json!({"enforcement": "deny", "ceilings": {"perGroup": {"replicas": 8}}});
+    apply_policy("at-most-eight", "budgeted", &ceiling);
+    let refused = wait_until(SOON, "the policy holds", || {
+        let answer = scale("demo", "?dryRun=All", 9);
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(code(&refused), (422, "refused".to_owned()));
+    let problem = refused.json();
+    let cause = &problem["causes"][0];
+    assert_eq!(cause["policy"], "at-most-eight", "{problem}");
+    assert_eq!(cause["rule"], "policy/group-ceiling", "{problem}");
+    assert_eq!(cause["field"], "spec.workerGroupSpecs[0].replicas", "{problem}");
+    let detail = problem["detail"].as_str().unwrap_or("");
+    for part in ["policy at-most-eight", cause["message"].as_str().expect("words")] {
+        assert!(detail.contains(part), "{part} is not in {detail}");
+    }
+    assert_eq!(code(&scale("demo", "", 9)), (422, "refused".to_owned()));
+    let now = space.find("rayclusters", "demo");
+    assert_eq!(now["metadata"]["resourceVersion"], stored["metadata"]["resourceVersion"]);
+    assert_eq!(scale("demo", "", 8).status, 200);
+    // Its maximum of 10 was above the ceiling before, and a scale does not touch it.
+    assert_eq!(space.scale("ray-1", "", &json!({"replicas": 2})).status, 200);
+}
+
+#[test]
+fn a_policy_that_warns_is_told_with_the_sums_of_the_namespace_and_stops_nothing() {
+    let space = Space::new("shared");
+    space.cluster("demo");
+    space.cluster("other");
+    // Each has a head and one worker.
+    let share = json!({"enforcement": "warn", "ceilings": {"perNamespace": {"pods": 6}}});
+    apply_policy("share", "shared", &share);
+    let scale = |query: &str, replicas: i64| {
+        let answer = space.scale("demo", query, &json!({"group": "small", "replicas": replicas}));
+        answer.ok()["warnings"].clone()
+    };
+    let warnings = wait_until(SOON, "the policy holds, and the clusters are counted", || {
+        let warnings = scale("?dryRun=All", 4);
+        (warnings != json!([])).then_some(warnings)
+    });
+    assert_eq!(warnings[0]["policy"], "share", "{warnings}");
+    let words = warnings[0]["message"].as_str().unwrap_or("");
+    assert!(words.contains('7'), "4 workers and a head, beside 2: {warnings}");
+    assert_eq!(scale("?dryRun=All", 3), json!([]), "6 are allowed");
+    assert_eq!(scale("", 4)[0]["policy"], "share");
+    assert_eq!(space.replicas("demo", 0), 4);
+}
+
+#[test]
+fn an_api_that_is_told_so_goes_by_no_policy() {
+    let space = Space::new("unbudgeted");
+    space.cluster("demo");
+    let ceiling = json!({"enforcement": "deny", "ceilings": {"perGroup": {"replicas": 2}}});
+    apply_policy("at-most-two", "unbudgeted", &ceiling);
+    let body = json!({"group": "small", "replicas": 3});
+    wait_until(SOON, "the policy holds where policies are watched", || {
+        (space.scale("demo", "?dryRun=All", &body).status == 422).then_some(())
+    });
+    let api = super::world::Api::start(&WORLD.kubeconfig, &["--policies", "none"]);
+    let path = space.path("/demo/scale");
+    assert_eq!(api.send(&space.ada, "PATCH", &path, &[], &body.to_string()).status, 200);
+}
+
+#[test]
+fn the_apis_account_may_watch_what_policies_ask_for() {
+    let space = Space::new("watched");
+    space.cluster("demo");
+    let mut policy = json!({
+        "apiVersion": "raywarden.io/v1alpha1", "kind": "RayClusterPolicy",
+        "metadata": {"name": "labelled"},
+        "spec": {"enforcement": "deny", "ceilings": {"perGroup": {"replicas": 2}}},
+    });
+    policy["spec"]["match"] = json!({"namespaceSelector": {"matchLabels": {"budget": "small"}}});
+    WORLD.plane.apply_yaml(&policy.to_string());
+    let body = json!({"group": "small", "replicas": 3});
+    assert_eq!(space.scale("demo", "?dryRun=All", &body).status, 200, "it has no such label");
+    WORLD.plane.kubectl(&["label", "namespace", "watched", "budget=small"]).ok();
+    wait_until(SOON, "the namespace's label is seen", || {
+        (space.scale("demo", "?dryRun=All", &body).status == 422).then_some(())
+    });
+    assert!(!WORLD.api.log().contains("cannot watch"), "{}", WORLD.api.log());
 }
 
 #[test]

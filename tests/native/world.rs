@@ -38,6 +38,7 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = |path: &str| root.join(path).display().to_string();
     plane.kubectl(&["apply", "-f", &file("tests/data/domino/crd.yaml")]).ok();
+    plane.kubectl(&["apply", "-f", &file("deploy/crd/rayclusterpolicy.yaml")]).ok();
     plane.kubectl(&["create", "namespace", "raywarden-system"]).ok();
     plane.kubectl(&["create", "namespace", "people"]).ok();
     plane.kubectl(&["apply", "-k", &file("deploy/api")]).ok();

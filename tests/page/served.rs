@@ -1,7 +1,8 @@
 //! The page as the controller serves it, to those who may see it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ const SOON: Duration = Duration::from_mins(1);
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A control plane with a cluster in each of two namespaces, a reader of the first of them, one of both and
-/// one of none, and a controller that leads.
+/// one of none; objects of other kinds, and readers of these alone; and a controller that leads.
 struct World {
     plane: ControlPlane,
     kubeconfig: PathBuf,
@@ -32,11 +33,22 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         ControlPlane::start(Options { crd: Some("kuberay".to_owned()), ..Options::default() });
     let kubeconfig = account(&plane);
     let report = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crd/rayclusterreport.yaml");
-    plane.kubectl(&["apply", "-f", &report.display().to_string()]).ok();
+    let others = ["ray.io_rayjobs.yaml", "ray.io_rayservices.yaml"];
+    let others = others.map(|file| plane.kuberay().join("config/crd/bases").join(file));
+    let domino = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/domino/crd.yaml");
+    for file in others.iter().chain([&report, &domino]) {
+        let file = file.display().to_string();
+        // KubeRay's are too large for the annotation of a client's apply.
+        plane.kubectl(&["apply", "--server-side", "-f", &file]).ok();
+    }
+    wait_until(SOON, "every kind is served", || {
+        let kinds = "rayjobs,rayservices,rayclusters.distributed-compute.dominodatalab.com";
+        plane.kubectl(&["get", kinds]).status.success().then_some(())
+    });
     for namespace in ["people", "team-a", "team-b"] {
         plane.kubectl(&["create", "namespace", namespace]).ok();
     }
-    for name in ["ada", "eve", "root"] {
+    for name in ["ada", "eve", "joe", "dan", "root"] {
         plane.kubectl(&["create", "serviceaccount", name, "-n", "people"]).ok();
     }
     let list = ["--verb=list", "--resource=rayclusters.ray.io"];
@@ -46,6 +58,21 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     plane.kubectl(&[&["create", "clusterrole", "reader"], &list[..]].concat()).ok();
     let root = ["--clusterrole=reader", "--serviceaccount=people:root"];
     plane.kubectl(&[&["create", "clusterrolebinding", "root"], &root[..]].concat()).ok();
+    let jobs = "rayjobs.ray.io,rayservices.ray.io";
+    for (name, kinds) in
+        [("joe", jobs), ("dan", "rayclusters.distributed-compute.dominodatalab.com")]
+    {
+        let kinds = ["--verb=list", &format!("--resource={kinds}")];
+        plane.kubectl(&[&["create", "role", name, "-n", "team-a"], &kinds[..]].concat()).ok();
+        let who = [format!("--role={name}"), format!("--serviceaccount=people:{name}")];
+        let binding = ["create", "rolebinding", name, "-n", "team-a", &who[0], &who[1]];
+        plane.kubectl(&binding).ok();
+    }
+    for (namespace, name) in [("team-a", "nightly"), ("team-b", "hourly")] {
+        plane.apply_yaml(&embedding("RayJob", namespace, name).to_string());
+    }
+    plane.apply_yaml(&embedding("RayService", "team-a", "serving").to_string());
+    plane.apply_yaml(&domino_cluster("team-a", "delta").to_string());
     plane.apply_yaml(&cluster("team-a", "alpha", 5).to_string());
     plane.apply_yaml(&cluster("team-b", "beta", 1).to_string());
     let mut controller = Controller::begin(
@@ -61,9 +88,42 @@ fn cluster(namespace: &str, name: &str, max: i64) -> Value {
     bounded(namespace, name, 3, max)
 }
 
+/// A RayJob or RayService whose cluster has bounds that contradict each other.
+fn embedding(kind: &str, namespace: &str, name: &str) -> Value {
+    let spec = cluster(namespace, name, 1)["spec"].clone();
+    let member = if kind == "RayJob" { "rayClusterSpec" } else { "rayClusterConfig" };
+    let mut object = json!({
+        "apiVersion": "ray.io/v1", "kind": kind,
+        "metadata": {"name": name, "namespace": namespace}, "spec": {member: spec},
+    });
+    if kind == "RayJob" {
+        object["spec"]["entrypoint"] = json!("python job.py");
+    }
+    object
+}
+
+/// The same of Domino's kind.
+fn domino_cluster(namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "distributed-compute.dominodatalab.com/v1alpha1", "kind": "RayCluster",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "image": {"repository": "ray", "tag": "2.60.0"},
+            "autoscaling": {"minReplicas": 4, "maxReplicas": 2},
+            "worker": {"replicas": 3},
+        },
+    })
+}
+
+/// One token for all tests: all of them come from one address, which may look up only so many.
 fn token(name: &str, audience: &str) -> String {
-    let arguments = ["create", "token", name, "-n", "people", "--audience", audience];
-    WORLD.plane.kubectl(&arguments).ok().trim().to_owned()
+    static MADE: Mutex<BTreeMap<[String; 2], String>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let fresh = || {
+        let arguments = ["create", "token", name, "-n", "people", "--audience", audience];
+        WORLD.plane.kubectl(&arguments).ok().trim().to_owned()
+    };
+    made.entry([name, audience].map(str::to_owned)).or_insert_with(fresh).clone()
 }
 
 fn url(controller: &Controller) -> String {
@@ -179,10 +239,52 @@ fn a_reader_sees_the_namespaces_whose_clusters_they_may_list() {
     assert!(policy.ends_with("; frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
     let eve = get(controller).token(&token("eve", "raywarden")).patiently();
     assert_eq!(eve.status, 403, "{eve:?}");
-    assert!(eve.body.contains("people:eve may list rayclusters (ray.io) in none"), "{eve:?}");
+    assert!(
+        eve.body.contains("people:eve may list rayclusters (ray.io) or other Ray kinds in none"),
+        "{eve:?}"
+    );
     let posted = format!("token={}", token("ada", "raywarden"));
     let posted = Request::new("POST", &url(controller)).body(FORM, &posted).patiently();
     assert_eq!(shown(&posted), named(&[alpha]));
+}
+
+#[test]
+fn a_reader_sees_every_kind_where_they_may_list_that_kind() {
+    let controller = &WORLD.controller;
+    let joe = token("joe", "raywarden");
+    let (answer, found) = wait_until(SOON, "everything was audited and dated", || {
+        let answer = get(controller).token(&joe).patiently();
+        // A page of no kind that the audit has got to.
+        if answer.status == 403 {
+            return None;
+        }
+        let found = clusters(&answer);
+        let findings = found.iter().flat_map(|it| it["findings"].as_array().expect("a list"));
+        let dated = findings.clone().count() > 0 && findings.clone().all(|it| it["since"] != "");
+        dated.then_some((answer, found))
+    });
+    let own = [("team-a", "nightly"), ("team-a", "serving")];
+    let own = own.map(|(one, other)| (one.to_owned(), other.to_owned()));
+    assert_eq!(shown(&answer), own, "{found:?}");
+    for (kind, at) in [("RayJob", "spec.rayClusterSpec"), ("RayService", "spec.rayClusterConfig")] {
+        let object = found.iter().find(|it| it["kind"] == kind).expect("it is there");
+        let findings = object["findings"].as_array().expect("a list");
+        let broken = findings.iter().find(|it| it["rule"] == "bounds/min-max");
+        let field = broken.expect("its bounds are told")["field"].as_str().unwrap_or_default();
+        assert!(field.starts_with(at), "{object}");
+    }
+    assert!(answer.body.contains("when they were audited last"), "how old it is, is told");
+    let dan = get(controller).token(&token("dan", "raywarden")).patiently();
+    assert_eq!(shown(&dan), [("team-a".to_owned(), "delta".to_owned())], "of Domino's group alone");
+    for (who, theirs) in [("ada", "alpha"), ("root", "beta")] {
+        let answer = get(controller).token(&token(who, "raywarden")).patiently();
+        assert!(shown(&answer).iter().any(|(_, name)| name == theirs), "{answer:?}");
+        for name in ["nightly", "hourly", "serving", "delta"] {
+            assert!(!answer.body.contains(name), "{who} may list RayClusters and sees {name}");
+        }
+        assert!(answer.body.contains("RayJobs"), "{who} is told which kinds are not shown");
+    }
+    assert!(!answer.body.contains("hourly") && !answer.body.contains("alpha"), "{answer:?}");
 }
 
 #[test]
@@ -298,10 +400,11 @@ fn an_audit_of_a_live_cluster_knows_what_status_and_report_tell() {
         cluster["spec"]["managedBy"] = json!("kueue.x-k8s.io/multikueue");
         plane.apply_yaml(&cluster.to_string());
     }
-    let uid = plane.get_json(&["raycluster", "spoken", "-n", "told"])["metadata"]["uid"].clone();
+    let uid =
+        plane.get_json(&["raycluster.ray.io", "spoken", "-n", "told"])["metadata"]["uid"].clone();
     let status = json!({"status": {"availableWorkerReplicas": 2}}).to_string();
     let within = ["-n", "told", "--subresource=status", "--type=merge", "-p", &status];
-    plane.kubectl(&[&["patch", "raycluster", "silent"], &within[..]].concat()).ok();
+    plane.kubectl(&[&["patch", "raycluster.ray.io", "silent"], &within[..]].concat()).ok();
     let owner = json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "name": "spoken", "uid": uid, "controller": true});
     let report = json!({
         "apiVersion": "raywarden.io/v1alpha1", "kind": "RayClusterReport",

@@ -161,7 +161,7 @@ impl ServeArgs {
         }
         let client = client.filter(|_| self.work.watches_policies(false))?;
         let (base, settings) = (self.settings.policies(), self.settings.settings());
-        Some(Policies::watch(client.clone(), base, settings, stop.clone()).set())
+        Some(Policies::watch(client.clone(), base, Some(settings), stop.clone()).set())
     }
 
     fn app(

@@ -15,6 +15,7 @@ use super::answer::{self, Answer};
 use super::upstream::TIERS;
 use crate::clock;
 use crate::dialect::Dialect;
+use crate::http::Snapshot;
 use crate::http::call::{self, Call, peer, to_the_end};
 use crate::http::objects::{Attempts, Lane};
 use crate::http::tell::Told;
@@ -25,7 +26,7 @@ use crate::scaling::rollout::{Node, Rollout};
 use crate::scaling::route::{KIND, Page, Shape, parameter};
 use crate::scaling::tier::Tier;
 use crate::scaling::{
-    Change, Code, Credential, Fault, Manner, Principal, Route, head, reply, request,
+    Change, Code, Credential, Fault, Manner, Principal, Route, head, preflight, reply, request,
 };
 
 /// Who asks, for whom everything below is done.
@@ -212,7 +213,19 @@ impl Caller {
         .await
     }
 
-    /// Reads, checks the right, plans and patches until the patch meets the object that it was planned
+    /// What admission would say, were the caller to write; `domino:` keeps a name of Domino's from
+    /// being taken for an account of Kubernetes.
+    fn preflight(&self, before: &Value, operations: &[Value]) -> Result<(), Fault> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let Snapshot { settings, policies } = self.api.options.rules.snapshot();
+        let user = format!("domino:{}", self.principal.id);
+        let caller = preflight::Caller { user, groups: Vec::new() };
+        preflight::judge(&settings, &policies, &caller, before, operations).map(|_| ())
+    }
+
+    /// Reads, checks the right, plans, judges and patches until the patch meets the object that it was planned
     /// from, and tells of it in `words`; the object as it stands then. Nothing but a patch is decided from
     /// what the writer before left.
     async fn write<T>(
@@ -231,7 +244,11 @@ impl Caller {
                 Some(object) => object,
                 None => self.read(name, Lane::Changes).await?,
             };
-            let (operations, planned) = match plan(&before) {
+            let judged = plan(&before).and_then(|(operations, planned)| {
+                self.preflight(&before, &operations)?;
+                Ok((operations, planned))
+            });
+            let (operations, planned) = match judged {
                 Ok((operations, planned)) if is_fresh && operations.is_empty() => {
                     return Ok((planned, before));
                 }

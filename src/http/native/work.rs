@@ -17,6 +17,7 @@ use super::answer::{Done, ok};
 use super::clusters::KINDS;
 use super::wait::Waiting;
 use crate::dialect::{DOMINO, Dialect, RAY};
+use crate::http::Snapshot;
 use crate::http::call::{self, Call, peer, to_the_end, values};
 use crate::http::identity::{Deed, Somebody};
 use crate::http::objects::{Attempts, Lane};
@@ -98,8 +99,9 @@ fn takes_events(headers: &HeaderMap) -> bool {
 }
 
 impl Asked {
-    fn deed<'a>(&'a self, verb: &'a str, group: &'a str) -> Deed<'a> {
-        Deed { verb, group, namespace: &self.namespace, name: &self.name }
+    fn deed<'a>(&'a self, verb: &'a str, kind: Dialect) -> Deed<'a> {
+        let (group, resource) = (kind.group(), kind.plural());
+        Deed { verb, group, resource, namespace: &self.namespace, name: &self.name }
     }
 
     /// The kinds that the caller may act on so; a fault where there is none.
@@ -108,7 +110,7 @@ impl Asked {
         let group = |dialect: &Dialect| self.query.group.is_none_or(|it| it == dialect.group());
         let wanted: Vec<Dialect> = KINDS.into_iter().filter(group).collect();
         for dialect in &wanted {
-            if self.api.identities.may(&self.who, self.deed(verb, dialect.group())).await? {
+            if self.api.identities.may(&self.who, self.deed(verb, *dialect)).await? {
                 allowed.push(*dialect);
             }
         }
@@ -310,10 +312,9 @@ impl Asked {
         let pods = nodes.as_ref().map_or(&[][..], |nodes| nodes.pods.as_slice());
         let terms = self.api.options.terms;
         let planned = plan(Given { object: before, dialect, pods, terms }, wanted, key)?;
-        let snapshot = &self.api.options.snapshot;
+        let Snapshot { settings, policies } = self.api.options.rules.snapshot();
         let cluster = (before, dialect);
-        let (settings, policies) = (&snapshot.settings, &snapshot.policies);
-        let warnings = preflight(settings, policies, &self.who.caller, cluster, &planned)?;
+        let warnings = preflight(&settings, &policies, &self.who.caller, cluster, &planned)?;
         Ok((planned, warnings))
     }
 
