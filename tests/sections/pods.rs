@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::world::{CONTAINERS, SECTIONS, Write, object, only, patched, policy, said, set, sound};
-use raywarden::admission::Phase;
+use super::world::{
+    CONTAINERS, ON, SECTIONS, Write, object, only, patched, policy, said, set, sound,
+};
+use raywarden::admission::{Mode, Phase};
 
 #[test]
 fn a_context_of_the_pod_alone_and_one_of_the_containers_alone_are_both_enough() {
@@ -44,6 +46,26 @@ fn the_injected_sidecar_passes_the_restricted_level_with_the_context_of_its_head
     let found = write.said(Phase::Validate, &loose);
     let rules = ["policy/pod-security", "policy/sidecar"];
     assert_eq!(found, rules.map(|rule| format!("{rule} at {context}")).into());
+}
+
+#[test]
+fn a_sidecar_that_mutation_would_have_replaced_is_judged_where_nothing_is_patched_any_more() {
+    let policies = policy("podSecurity: {level: baseline}");
+    let mut spec = sound();
+    let (path, on) = ON;
+    set(&mut spec, path, on);
+    let new = object("RayCluster", "spec", &spec);
+    let mut write = Write::standalone(&policies);
+    let mut loose = patched(&new, &write.ask(Phase::Offline, &new));
+    let context = "spec.headGroupSpec.template.spec.containers[2].securityContext.privileged";
+    set(&mut loose, context, json!(true));
+    let found = only("policy/pod-security", &[context.to_owned()]);
+    assert_eq!(write.said(Phase::Validate, &loose), found);
+    let answer = write.ask(Phase::Offline, &loose);
+    assert!(answer.allowed, "{:?}", answer.findings);
+    assert_eq!(write.said(Phase::Validate, &patched(&loose, &answer)), only("", &[]));
+    write.settings.mode = Mode::Audit;
+    assert_eq!(write.said(Phase::Validate, &loose), only("", &[]));
 }
 
 #[test]
