@@ -54,6 +54,11 @@ def words(total: dict) -> str:
     return f"{total['cpu']} CPU and {total['memory'] / (1 << 20):f} Mi"
 
 
+def listed(objects: tuple) -> str:
+    """Objects as kubectl reads them."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
 class Queued(Walk):
     """The steps and what they need of the node."""
 
@@ -64,7 +69,10 @@ class Queued(Walk):
         self.others = [each for each in objects if each["kind"] != "RayCluster"]
 
     def apply(self, *objects: dict) -> None:
-        self.kubectl("apply", "--filename", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+        self.kubectl("apply", "--filename", "-", text=listed(objects))
+
+    def delete(self, *objects: dict) -> None:
+        self.kubectl("delete", "--ignore-not-found", "--filename", "-", text=listed(objects))
 
     def quota(self, cpu: str, *, stop: str = "None") -> None:
         resources = [{"name": "cpu", "nominalQuota": cpu}, {"name": "memory", "nominalQuota": "64Gi"}]
@@ -309,6 +317,7 @@ def take(walk: Queued, orders: list) -> None:
         elastic(walk)
         fixed(walk)
         walk.step("kubectl delete", 120, lambda limit: clear(walk, limit))
+    walk.delete(*walk.others)
 
 
 def main() -> int:

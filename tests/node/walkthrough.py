@@ -221,7 +221,10 @@ def take(walk: Walk) -> None:
         return walk.kubectl("delete", *words, text=walk.manifest, limit=120).replace("\n", ", ").strip(", ")
 
     def nothing_left(limit: float) -> str:
-        return until(limit, lambda: (walk.left() == before, f"left: {sorted(walk.left() - before) or 'nothing'}"))
+        def probe() -> tuple:
+            new = sorted(walk.left() - before)
+            return not new, f"left: {new or 'nothing'}"
+        return until(limit, probe)
 
     def ask(text: str, said: str) -> Callable[[float], str]:
         return lambda _limit: walk.python(text) and said or said
