@@ -36,7 +36,7 @@ pub struct Wish<'a> {
     pub unwanted: &'a [String],
     /// Surplus is deleted: nobody else chooses the victims.
     pub trims: bool,
-    /// A terminating Pod holds its place till it is gone.
+    /// A terminating Pod holds its place and its index till it is gone.
     pub waits_for_gone: bool,
     /// The container that runs Ray, by the template.
     pub ray_container: Option<&'a str>,
@@ -125,17 +125,17 @@ pub fn moves<'a>(wish: &Wish<'a>, pods: &'a [Pod]) -> Moves<'a> {
         pods.iter().filter(|pod| is_member(pod, wish.uid, wish.group)).collect();
     let mut moves = Moves { strangers: strangers(wish, pods, &members), ..Moves::default() };
     let mut live = Vec::new();
-    let mut going = 0;
+    let mut going = Vec::new();
     let mut partial = Vec::new();
     for unit in units(&members, wish.hosts) {
         match fate(&unit, wish) {
             Fate::Stays => live.push(unit),
             Fate::Grows => partial.push(unit),
             Fate::Goes(why) => {
-                going += 1;
                 moves.delete.extend(unit.remaining().map(|pod| (pod, why)));
+                going.push(unit);
             }
-            Fate::Leaving => going += 1,
+            Fate::Leaving => going.push(unit),
         }
     }
     let present = live.len() + partial.len();
@@ -147,10 +147,13 @@ pub fn moves<'a>(wish: &Wish<'a>, pods: &'a [Pod]) -> Moves<'a> {
         return moves;
     }
     moves.create.extend(partial.iter().flat_map(|unit| rest(unit, wish)));
-    let held = if wish.waits_for_gone { present + going } else { present };
-    let missing = wish.replicas.saturating_sub(held);
+    if !wish.waits_for_gone {
+        going.clear();
+    }
+    let missing = wish.replicas.saturating_sub(present + going.len());
     moves.unfinished = missing > MOST_AT_ONCE;
-    let taken: BTreeSet<u32> = live.iter().chain(&partial).filter_map(|unit| unit.index).collect();
+    let holders = live.iter().chain(&partial).chain(&going);
+    let taken: BTreeSet<u32> = holders.filter_map(|unit| unit.index).collect();
     let used: BTreeSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
     let free = (0..).filter(|index| !taken.contains(index)).take(missing.min(MOST_AT_ONCE));
     moves.create.extend(free.flat_map(|index| seats(wish, index, &used)));

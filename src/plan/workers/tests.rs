@@ -179,6 +179,18 @@ fn a_terminating_pod_is_replaced_at_once_unless_asked_to_wait() {
 }
 
 #[test]
+fn one_more_beside_a_terminating_pod_that_holds_its_place_gets_an_index_of_its_own() {
+    let patient = Wish { waits_for_gone: true, ..wish(3) };
+    let mut stored: Vec<Pod> = moves(&patient, &[]).create.iter().map(seated).collect();
+    stored[1].terminating = true;
+    let more = Wish { replicas: 4, attempt: 1, ..patient };
+    let indices = |moves: &Moves<'_>| moves.create.iter().map(|it| it.index).collect::<Vec<_>>();
+    assert_eq!(indices(&moves(&more, &stored)), [3], "index 1 is that of the one which leaves");
+    stored.remove(1);
+    assert_eq!(indices(&moves(&Wish { replicas: 3, ..more }, &stored)), [1]);
+}
+
+#[test]
 fn a_replica_of_several_hosts_comes_and_goes_whole() {
     let four = Wish { hosts: 4, ..wish(2) };
     let stored: Vec<Pod> = moves(&four, &[]).create.iter().map(seated).collect();
