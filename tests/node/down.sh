@@ -34,6 +34,15 @@ empty_containerd() {
   for each in $(on_containerd containers ls -q); do on_containerd containers rm "$each" >/dev/null 2>&1 || true; done
 }
 
+# end_shims: those of this containerd whose containers it no longer knows
+end_shims() {
+  local each line
+  for each in /proc/[0-9]*; do
+    line=$(tr '\0' ' ' 2>/dev/null <"$each/cmdline") || continue
+    case $line in *containerd-shim-runc-v2*" -address $socket "*) kill -9 "${each#/proc/}" 2>/dev/null || true ;; esac
+  done
+}
+
 # clear_rules: the chains of kube-proxy and the kubelet
 clear_rules() {
   local tables table rule chain proxy
@@ -71,6 +80,7 @@ empty_node
 for each in kuberay-operator kubelet kube-proxy coredns kube-scheduler kube-controller-manager kube-apiserver etcd; do end "$each"; done
 empty_containerd
 end containerd
+end_shims
 clear_rules
 unmount_all
 ip link del "$bridge" 2>/dev/null || true
