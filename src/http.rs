@@ -79,13 +79,6 @@ pub struct Rules {
     pub policies: Receiver<PolicySet>,
 }
 
-impl Rules {
-    /// As they stand.
-    fn snapshot(&self) -> Snapshot {
-        Snapshot { settings: self.settings.clone(), policies: self.policies.borrow().clone() }
-    }
-}
-
 /// The pure core, as a value: tests put another in its place.
 pub type Engine = fn(&Settings, &PolicySet, Phase, &Review) -> Answer;
 

@@ -15,7 +15,7 @@ use super::answer::{self, Answer};
 use super::upstream::TIERS;
 use crate::clock;
 use crate::dialect::Dialect;
-use crate::http::Snapshot;
+use crate::http::Rules;
 use crate::http::call::{self, Call, peer, to_the_end};
 use crate::http::objects::{Attempts, Lane};
 use crate::http::tell::Told;
@@ -219,10 +219,11 @@ impl Caller {
         if operations.is_empty() {
             return Ok(());
         }
-        let Snapshot { settings, policies } = self.api.options.rules.snapshot();
+        let Rules { settings, policies } = &self.api.options.rules;
         let user = format!("domino:{}", self.principal.id);
         let caller = preflight::Caller { user, groups: Vec::new() };
-        preflight::judge(&settings, &policies, &caller, before, operations).map(|_| ())
+        let judged = preflight::judge(settings, &policies.borrow(), &caller, before, operations);
+        judged.map(|_| ())
     }
 
     /// Reads, checks the right, plans, judges and patches until the patch meets the object that it was planned

@@ -17,7 +17,7 @@ use super::answer::{Done, ok};
 use super::clusters::KINDS;
 use super::wait::Waiting;
 use crate::dialect::{DOMINO, Dialect, RAY};
-use crate::http::Snapshot;
+use crate::http::Rules;
 use crate::http::call::{self, Call, peer, to_the_end, values};
 use crate::http::identity::{Deed, Somebody};
 use crate::http::objects::{Attempts, Lane};
@@ -312,9 +312,9 @@ impl Asked {
         let pods = nodes.as_ref().map_or(&[][..], |nodes| nodes.pods.as_slice());
         let terms = self.api.options.terms;
         let planned = plan(Given { object: before, dialect, pods, terms }, wanted, key)?;
-        let Snapshot { settings, policies } = self.api.options.rules.snapshot();
-        let cluster = (before, dialect);
-        let warnings = preflight(&settings, &policies, &self.who.caller, cluster, &planned)?;
+        let Rules { settings, policies } = &self.api.options.rules;
+        let (caller, cluster) = (&self.who.caller, (before, dialect));
+        let warnings = preflight(settings, &policies.borrow(), caller, cluster, &planned)?;
         Ok((planned, warnings))
     }
 
