@@ -1,7 +1,7 @@
 //! Whether and how clusters scale, as far as the API server can hold it.
 
 use super::Claims;
-use super::expression::{Claim, literal};
+use super::expression::{Claim, list};
 use crate::model::RuleId;
 use crate::policy::spec::{AutoscalingMode, AutoscalingSpec, Enforcement, RangeSpec};
 
@@ -92,9 +92,4 @@ fn within(holder: &str, range: RangeSpec) -> String {
     let bounds = [bound(">=", range.min), bound("<=", range.max)];
     let bounds: Vec<String> = bounds.into_iter().flatten().collect();
     format!("(!has({seconds}) || ({}))", bounds.join(" && "))
-}
-
-fn list(texts: &[&str]) -> String {
-    let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
-    format!("[{}]", texts.join(", "))
 }

@@ -2,7 +2,7 @@
 //! has to say. It can compare quantities, and cannot add them up over a list.
 
 use super::Claims;
-use super::expression::{Claim, every_container, literal, pods};
+use super::expression::{Claim, at_most, every_container, list, literal, pods};
 use crate::model::RuleId;
 use crate::model::accelerator::{OTHERS, UNNAMED_GPUS};
 use crate::model::cluster::UNBOUNDED;
@@ -130,16 +130,13 @@ pub(super) fn gpus(section: &GpusSpec, enforcement: Enforcement, out: &mut Claim
         return;
     }
     let named = "(n.endsWith('gpu') || n.matches('^nvidia[.]com/mig-[0-9]+g[.][0-9]+gb$'))";
-    let one_of = |list: &[&str]| {
-        let list: Vec<String> = list.iter().map(|name| literal(name)).collect();
-        format!("(n in [{}])", list.join(", "))
-    };
     let counts = if section.resources.is_empty() {
-        format!("({named} || {})", one_of(&[UNNAMED_GPUS.as_slice(), OTHERS.as_slice()].concat()))
+        let unnamed = [UNNAMED_GPUS.as_slice(), OTHERS.as_slice()].concat();
+        format!("({named} || (n in {}))", list(&unnamed))
     } else {
-        one_of(&section.resources.iter().map(String::as_str).collect::<Vec<_>>())
+        format!("(n in {})", list(&section.resources))
     };
-    let nothing = |value: &str| format!("quantity({value}).compareTo(quantity('0')) <= 0");
+    let nothing = |value: &str| at_most(value, "'0'");
     // What is requested stands before what is limited.
     let holds = |holder: &str| {
         let (requests, limits) =
@@ -180,11 +177,8 @@ pub(super) fn sidecar(section: &SidecarSpec, enforcement: Enforcement, out: &mut
         let Some(most) = most else { continue };
         let within = |half: &str| {
             let map = format!("{{options}}.resources.{half}");
-            format!(
-                "(!has({map}) || !('{name}' in {map}) || \
-                 quantity(string({map}['{name}'])).compareTo(quantity({})) <= 0)",
-                literal(&most.written)
-            )
+            let fits = at_most(&format!("string({map}['{name}'])"), &literal(&most.written));
+            format!("(!has({map}) || !('{name}' in {map}) || {fits})")
         };
         let keeps = format!(
             "!{{scales}} || !has({{options}}.resources) || ({} && {})",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::expression::{allows, is_one_of, literal};
+use super::expression::{allows, is_one_of, list, literal};
 use crate::model::{RuleId, Settings};
 use crate::policy::compile::moment;
 use crate::policy::spec::{ExceptionSpec, MatchSpec, RequirementSpec, SelectorOperator};
@@ -27,8 +27,7 @@ pub(super) fn everywhere(settings: &Settings) -> Vec<Value> {
     .collect();
     let (patterns, plain): (Vec<&String>, Vec<&String>) =
         machines.into_iter().partition(|name| name.contains('*'));
-    let plain: Vec<String> = plain.iter().map(|name| literal(name)).collect();
-    let mut people = format!("!(request.userInfo.username in [{}])", plain.join(", "));
+    let mut people = format!("!(request.userInfo.username in {})", list(&plain));
     for pattern in patterns {
         // Here a star is one part between colons.
         let parts: Vec<String> = pattern
@@ -82,8 +81,7 @@ pub(super) fn of_match(spec: &MatchSpec) -> Vec<Value> {
 
 fn requirement(requirement: &RequirementSpec) -> String {
     let RequirementSpec { key, operator, values } = requirement;
-    let list: Vec<String> = values.iter().map(|value| literal(value)).collect();
-    let listed = format!("({} && {} in [{}])", there(key), label(key), list.join(", "));
+    let listed = format!("({} && {} in {})", there(key), label(key), list(values));
     match operator {
         SelectorOperator::In => listed,
         SelectorOperator::NotIn => format!("!{listed}"),

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::dialect::kuberay::V2_VARIABLE;
-use crate::dialect::{self, Dialect};
+use crate::dialect::{self, Dialect, Parent};
 use crate::model::names::SIDECAR;
 use crate::model::{Pointer, RuleId};
 
@@ -103,8 +103,9 @@ fn spread(keeps: &str, prefix: &str) -> String {
 /// The variables of both states. They are worked out when they are read.
 ///
 /// `templates` are those of head and groups, `submitters` that of the Pod which submits a job, `pods` the
-/// Pod specs of all of them; `adds_sidecar` tells that the head gets a container that its template lacks; `switches` are the entries of the Ray
-/// container's environment that choose a version of the autoscaler.
+/// Pod specs of all of them; `adds_sidecar` tells that the head gets a container that its template
+/// lacks; `switches` are the entries of the Ray container's environment that choose a version of the
+/// autoscaler.
 pub(super) fn variables() -> Vec<Value> {
     [state("object", ""), state("oldObject", "old_")].concat()
 }
@@ -140,21 +141,14 @@ fn state(object: &str, prefix: &str) -> Vec<Value> {
     variables.map(named).to_vec()
 }
 
-/// Kinds that embed a cluster, with what they are called in requests.
-fn embedding() -> impl Iterator<Item = (&'static str, dialect::Parent)> {
-    dialect::kinds().filter_map(|(_, kind, _, dialect)| match dialect {
-        Dialect::Embedded(parent) => Some((kind, parent)),
+/// For kinds that embed a cluster what `of` says, where it does; `other` for the rest.
+fn by_kind(of: impl Fn(Parent) -> Option<String>, other: String) -> String {
+    let embedding = dialect::kinds().filter_map(|(_, kind, _, dialect)| match dialect {
+        Dialect::Embedded(parent) => Some((kind, of(parent)?)),
         Dialect::RayCluster | Dialect::Domino => None,
-    })
-}
-
-/// By kind, what `of` says; what `other` says for the rest.
-fn by_kind(of: impl Fn(dialect::Parent) -> Option<String>, other: String) -> String {
-    embedding().fold(other, |other, (kind, parent)| match of(parent) {
-        Some(expression) => {
-            format!("request.kind.kind == {} ? {expression} : {other}", literal(kind))
-        }
-        None => other,
+    });
+    embedding.fold(other, |other, (kind, expression)| {
+        format!("request.kind.kind == {} ? {expression} : {other}", literal(kind))
     })
 }
 
@@ -186,6 +180,17 @@ pub(super) fn literal(text: &str) -> String {
     Value::from(text).to_string()
 }
 
+/// Texts as a CEL list.
+pub(super) fn list(texts: &[impl AsRef<str>]) -> String {
+    let literals: Vec<String> = texts.iter().map(|text| literal(text.as_ref())).collect();
+    format!("[{}]", literals.join(", "))
+}
+
+/// That one quantity is no more than another.
+pub(super) fn at_most(value: &str, most: &str) -> String {
+    format!("quantity({value}).compareTo(quantity({most})) <= 0")
+}
+
 /// That `value` is one of these texts, in which `*` stands for any characters.
 pub(super) fn is_one_of(value: &str, texts: &[String]) -> String {
     if texts.iter().any(|text| text.contains('*')) {
@@ -195,8 +200,7 @@ pub(super) fn is_one_of(value: &str, texts: &[String]) -> String {
             literal(&format!("(?s)^(?:{})$", choices.join("|")))
         );
     }
-    let list: Vec<String> = texts.iter().map(|text| literal(text)).collect();
-    format!("{value} in [{}]", list.join(", "))
+    format!("{value} in {}", list(texts))
 }
 
 /// The same, or true where there are no texts.
