@@ -21,7 +21,7 @@ mod place;
 use serde_json::Value;
 
 pub use crd::{crd, crd_yaml, structural, yaml};
-pub use own::{Own, column};
+pub use own::{Own, column, members};
 
 use crate::model::Finding;
 use check::Check;

@@ -51,10 +51,7 @@ pub fn crd() -> Value {
             "type": "object",
             "description": "What administrators ask of the Ray clusters of this Kubernetes cluster.",
             "required": ["spec"],
-            "properties": {
-                "apiVersion": {"type": "string"}, "kind": {"type": "string"},
-                "metadata": {"type": "object"}, "spec": spec(), "status": status(),
-            },
+            "properties": schema::members(&spec(), &status()),
         }),
     }
     .crd()

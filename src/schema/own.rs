@@ -34,6 +34,14 @@ pub fn column(name: &str, kind: &str, path: &str) -> Value {
     json!({"name": name, "type": kind, "jsonPath": path})
 }
 
+/// The members of an object that has a spec and a status.
+pub fn members(spec: &Value, status: &Value) -> Value {
+    json!({
+        "apiVersion": {"type": "string"}, "kind": {"type": "string"},
+        "metadata": {"type": "object"}, "spec": spec, "status": status,
+    })
+}
+
 impl Own<'_> {
     /// The definition.
     pub fn crd(self) -> Value {

@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::world::{QUEUE, Write, object, only, policy, said, set, sound};
+use super::world::{QUEUE, Write, object, only, policy, said, scaling, set, sound};
 use raywarden::admission::Phase;
 use raywarden::model::Severity;
 
 #[test]
 fn a_sidecar_that_says_nothing_is_judged_by_what_it_gets() {
     let policies = policy("sidecar: {podSecurity: restricted}");
-    let mut spec = sound();
-    set(&mut spec, "enableInTreeAutoscaling", json!(true));
+    let mut spec = scaling();
     // A stored cluster of KubeRay's has none; a RayJob's child gets the head's.
     let stored = object("RayCluster", "spec", &spec);
     let mut next = stored.clone();
@@ -63,8 +62,7 @@ fn a_refusal_of_the_mode_says_how_to_write_it_instead() {
 fn a_long_idle_time_may_be_lowered_and_not_raised() {
     let policies = policy("autoscaling: {idleTimeoutSeconds: {max: 600}}");
     let of = |seconds: i64| {
-        let mut spec = sound();
-        set(&mut spec, "enableInTreeAutoscaling", json!(true));
+        let mut spec = scaling();
         set(&mut spec, "autoscalerOptions", json!({"idleTimeoutSeconds": seconds}));
         object("RayCluster", "spec", &spec)
     };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    CONTAINERS, ON, SECTIONS, Write, object, only, patched, policy, said, set, sound,
+    CONTAINERS, SECTIONS, Write, object, only, patched, policy, said, scaling, set, sound,
 };
 use raywarden::admission::{Mode, Phase};
 
@@ -25,9 +25,7 @@ fn a_context_of_the_pod_alone_and_one_of_the_containers_alone_are_both_enough() 
 #[test]
 fn the_injected_sidecar_passes_the_restricted_level_with_the_context_of_its_head() {
     let policies = policy("podSecurity: {level: restricted}\nsidecar: {podSecurity: restricted}");
-    let mut spec = sound();
-    set(&mut spec, "enableInTreeAutoscaling", json!(true));
-    let new = object("RayCluster", "spec", &spec);
+    let new = object("RayCluster", "spec", &scaling());
     for write in [Write::standalone(&policies), Write::by_alice(&policies)] {
         let answer = write.ask(Phase::Offline, &new);
         assert!(answer.allowed && !answer.patch.is_empty(), "{:?}", answer.findings);
@@ -51,10 +49,7 @@ fn the_injected_sidecar_passes_the_restricted_level_with_the_context_of_its_head
 #[test]
 fn a_sidecar_that_mutation_would_have_replaced_is_judged_where_nothing_is_patched_any_more() {
     let policies = policy("podSecurity: {level: baseline}");
-    let mut spec = sound();
-    let (path, on) = ON;
-    set(&mut spec, path, on);
-    let new = object("RayCluster", "spec", &spec);
+    let new = object("RayCluster", "spec", &scaling());
     let mut write = Write::standalone(&policies);
     let mut loose = patched(&new, &write.ask(Phase::Offline, &new));
     let context = "spec.headGroupSpec.template.spec.containers[2].securityContext.privileged";

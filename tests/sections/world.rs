@@ -91,6 +91,14 @@ pub(crate) fn sound() -> Value {
     })
 }
 
+/// The same with autoscaling.
+pub(crate) fn scaling() -> Value {
+    let mut spec = sound();
+    let (path, on) = ON;
+    set(&mut spec, path, on);
+    spec
+}
+
 /// The steps of a field path such as `a.b[0].limits[example.com/gpu]`.
 fn steps(path: &str) -> Vec<Token> {
     let mut out = Vec::new();

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::dialect::{DOMINO, LEASE, OURS, RAY};
-use crate::schema::{Own, column};
+use crate::schema::{Own, column, members};
 
 /// The version.
 pub const VERSION: &str = "v1alpha1";
@@ -44,10 +44,7 @@ pub fn crd() -> Value {
         schema: json!({
             "type": "object",
             "required": ["spec"],
-            "properties": {
-                "apiVersion": {"type": "string"}, "kind": {"type": "string"},
-                "metadata": {"type": "object"}, "spec": spec(), "status": status(),
-            },
+            "properties": members(&spec(), &status()),
         }),
     }
     .crd()
