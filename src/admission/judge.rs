@@ -263,16 +263,14 @@ impl<'a> Work<'a> {
     fn judge(&self, change: &Change<'a>, object: &Value) -> Vec<Finding> {
         let mut findings = Vec::new();
         let cluster: Option<Cluster<'_>> = self.dialect.view(object);
-        if let Some(cluster) = &cluster {
-            let change = change.with_new(cluster);
-            findings.extend(bounds::judge(&change));
-            findings.extend(policy::built_in(self.policies, &change));
-            if !self.is_final(&change) {
-                findings.extend(policy::evaluate(self.policies, &change));
-            }
+        let mended = cluster.as_ref().map(|cluster| change.with_new(cluster));
+        if let Some(mended) = &mended {
+            findings.extend(bounds::judge(mended));
+            findings.extend(policy::built_in(self.policies, mended));
         }
-        if self.is_final(change) {
-            findings.extend(policy::evaluate(self.policies, change));
+        let judged = if self.is_final(change) { Some(change) } else { mended.as_ref() };
+        if let Some(judged) = judged {
+            findings.extend(policy::evaluate(self.policies, judged));
         }
         findings
     }

@@ -147,12 +147,10 @@ pub fn moves<'a>(wish: &Wish<'a>, pods: &'a [Pod]) -> Moves<'a> {
         return moves;
     }
     moves.create.extend(partial.iter().flat_map(|unit| rest(unit, wish)));
-    if !wish.waits_for_gone {
-        going.clear();
-    }
-    let missing = wish.replicas.saturating_sub(present + going.len());
+    let kept = if wish.waits_for_gone { going.as_slice() } else { &[] };
+    let missing = wish.replicas.saturating_sub(present + kept.len());
     moves.unfinished = missing > MOST_AT_ONCE;
-    let holders = live.iter().chain(&partial).chain(&going);
+    let holders = live.iter().chain(&partial).chain(kept);
     let taken: BTreeSet<u32> = holders.filter_map(|unit| unit.index).collect();
     let used: BTreeSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
     let free = (0..).filter(|index| !taken.contains(index)).take(missing.min(MOST_AT_ONCE));
