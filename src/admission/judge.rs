@@ -177,6 +177,10 @@ impl<'a> Work<'a> {
                 });
                 let Some(wanted) = wanted else { continue };
                 let mut next = trial.clone();
+                if key == Key::Enable {
+                    // What an earlier injection left is no part of a cluster that says nothing.
+                    self.seen(change, &trial, |off| inject::mend(off, &mut next));
+                }
                 next.apply([wanted.edit.clone()]);
                 let after = self.refusals(change, &next);
                 let worse = after.iter().find(|refusal| !refusals.contains(*refusal));

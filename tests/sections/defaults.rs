@@ -107,6 +107,28 @@ fn clusters_that_somebody_else_answers_for_are_left_alone() {
 }
 
 #[test]
+fn a_sidecar_of_an_earlier_day_does_not_keep_a_default_away_wherever_it_stands() {
+    let policies = policy(OPT_OUT);
+    let expected = after(&policies, &new()).1;
+    let leftover = json!({
+        "name": "autoscaler", "image": "registry.example/ray:2.9.0",
+        "env": [{"name": "RAYWARDEN_MANAGED", "value": "true"}],
+    });
+    let containers = "/spec/headGroupSpec/template/spec/containers";
+    let places = new().pointer(containers).and_then(Value::as_array).map_or(0, Vec::len);
+    assert!(places > 1);
+    for place in 0..=places {
+        let mut exported = new();
+        let list = exported.pointer_mut(containers).and_then(Value::as_array_mut);
+        list.expect("a list").insert(place, leftover.clone());
+        let (answer, stored) = after(&policies, &exported);
+        assert!(answer.allowed, "{:?}", answer.findings);
+        assert_eq!(stored, expected, "at {place}");
+        assert!(after(&policies, &stored).0.patch.is_empty(), "at {place}");
+    }
+}
+
+#[test]
 fn neither_updates_nor_machines_get_anything() {
     let policies = policy(OPT_OUT);
     let mut next = new();
