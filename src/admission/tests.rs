@@ -148,6 +148,40 @@ fn audit_mode_says_what_it_would_have_done_and_does_nothing() {
 }
 
 #[test]
+fn what_an_apply_left_out_is_kept_in_the_first_review_whatever_a_machine_writes_for_it() {
+    let applied = json!({"spec": {"workerGroupSpecs": [{"groupName": "small"}]}}).to_string();
+    let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": applied});
+    let live = with(cluster(), "/metadata/annotations", annotations);
+    let live = with(live, "/spec/workerGroupSpecs/0/replicas", json!(4));
+    let apply = |new: &Value, user: &str| {
+        let mut body = request(Some(&live), new, user);
+        body["request"]["options"] = json!({"fieldManager": "kubectl-client-side-apply"});
+        let review = Review::from_value(body).unwrap();
+        super::review(&Settings::default(), &PolicySet::default(), Phase::Offline, &review)
+    };
+    let own = "system:serviceaccount:team-a:lab";
+    for (user, written, kept) in [
+        ("alice", Value::Null, true),
+        ("alice", json!(0), true),
+        ("alice", json!(-1), false),
+        ("alice", json!(1), false),
+        (own, json!(0), true),
+        (own, json!(-1), true),
+        (own, json!(1), false),
+    ] {
+        let new = with(live.clone(), "/spec/workerGroupSpecs/0/replicas", written.clone());
+        let answer = apply(&new, user);
+        let kept = kept.then(|| json!(4));
+        let set = answer.patch.iter().find_map(|op| match op {
+            Op::Add { value, .. } | Op::Replace { value, .. } => Some(value.clone()),
+            Op::Remove { .. } => None,
+        });
+        assert_eq!(set, kept, "{user} writes {written}: {answer:?}");
+        assert_eq!(answer.allowed, written != json!(-1) || user == own);
+    }
+}
+
+#[test]
 fn machines_get_no_warnings_but_the_audit_log_gets_the_facts() {
     let old = cluster();
     let new = with(old.clone(), "/spec/workerGroupSpecs/0/replicas", json!(9));

@@ -40,7 +40,7 @@ pub fn carry(change: &Change<'_>) -> (Vec<Edit>, Vec<Finding>) {
         let Some(count) = live.replicas.count.number() else {
             continue;
         };
-        let omitted = matches!(written, Count::Absent | Count::Number(0))
+        let omitted = counts_as_nothing(written, change.actor)
             && count > 0
             && applied.as_ref().is_some_and(|groups| leaves_out_replicas(groups, name));
         if !(opted_in || omitted) {
@@ -58,6 +58,16 @@ pub fn carry(change: &Change<'_>) -> (Vec<Edit>, Vec<Finding>) {
         }
     }
     (edits, findings)
+}
+
+/// Whether it may stand for a count that was left out. A machine's negative is no more than 0; a
+/// person is told that it is wrong.
+fn counts_as_nothing(written: Count, actor: Actor) -> bool {
+    match written {
+        Count::Absent => true,
+        Count::Number(number) => number == 0 || (number < 0 && !actor.is_person()),
+        Count::Odd => false,
+    }
 }
 
 fn kept(at: &crate::model::Pointer, written: Count, live: i64) -> Finding {
