@@ -127,6 +127,11 @@ impl Dialect {
         KINDS.iter().find(|(.., it)| *it == self).map_or("", |(_, _, plural, _)| plural)
     }
 
+    /// Whether its objects have Pods of their own; the others make objects that have.
+    pub const fn holds_pods(self) -> bool {
+        !matches!(self, Self::Embedded(_))
+    }
+
     /// Many of them, in words.
     pub fn called(self) -> String {
         match self {

@@ -288,6 +288,42 @@ fn what_a_policy_would_do_is_told_before_it_is_rolled_out() {
     assert!(ran.stderr.contains("list namespaces, whose labels"), "{}", ran.report());
 }
 
+const SHARE: &str = "apiVersion: raywarden.io/v1alpha1\nkind: RayClusterPolicy\nmetadata: {name: share}\n\
+                     spec: {enforcement: warn, ceilings: {perNamespace: {replicas: 900}}}\n";
+
+#[test]
+fn what_a_namespace_may_reach_is_counted_before_its_clusters_are_judged() {
+    let file = PLANE.dir().join("share.yaml");
+    std::fs::write(&file, SHARE).expect("can be written");
+    let file = file.display().to_string();
+    let ran = audit(PLANE.kubeconfig("admin"), &["--policy", &file]);
+    // Of two workers each: 501 clusters of team-a, 100 of team-b.
+    let words = "  share: about 600 objects, broken by 500: 0 to refuse, 500 to warn, 0 to audit\n";
+    assert!(ran.stdout.contains(words), "no {words:?} in {}", ran.report());
+    // In files too, where no namespace is the default one, and from standard input.
+    let of = |name: &str, metadata: &str, replicas: u32| {
+        format!(
+            "apiVersion: ray.io/v1\nkind: RayCluster\nmetadata: {{name: {name}{metadata}}}\nspec:\n  \
+             headGroupSpec: {{rayStartParams: {{}}, template: {{spec: {{containers: [{{name: h, image: x}}]}}}}}}\n  \
+             workerGroupSpecs:\n  - {{groupName: a, replicas: {replicas}, minReplicas: 0, maxReplicas: {replicas}, \
+             rayStartParams: {{}}, template: {{spec: {{containers: [{{name: w, image: x}}]}}}}}}\n---\n"
+        )
+    };
+    let clusters = of("one", "", 500)
+        + &of("two", ", namespace: default", 500)
+        + &of("alone", ", namespace: team-c", 500);
+    let mut command = raywarden();
+    command.args(["audit", "-f", "-", "--output", "json", "--policy", &file]);
+    let ran = run(command, &clusters, SOON);
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON was asked for");
+    let over = report.as_array().expect("an array").iter().filter(|entry| {
+        let findings = entry["findings"].as_array().expect("a list");
+        findings.iter().any(|it| it["policy"] == "share")
+    });
+    let over: Vec<&Value> = over.map(|entry| &entry["object"]["name"]).collect();
+    assert_eq!(over, ["one", "two"], "{}", ran.report());
+}
+
 #[test]
 fn get_and_list_of_what_is_served_are_enough() {
     let rules = "[{apiGroups: [ray.io], resources: [rayclusters], verbs: [get, list]}]";

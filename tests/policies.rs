@@ -265,6 +265,29 @@ fn a_ceiling_of_a_namespace_counts_what_is_stored_there_and_follows_it() {
 }
 
 #[test]
+fn dominos_clusters_count_from_when_their_kind_is_served() {
+    let plane = plane();
+    let _webhook = webhook(&plane);
+    let spec = "{enforcement: warn, ceilings: {perNamespace: {pods: 15}}}";
+    apply(&plane, &policy("share", spec)).ok();
+    let one = cluster("one", "{}", 8);
+    apply(&plane, &one).ok();
+    until_said(&plane, &one, None);
+    plane.apply_yaml(include_str!("data/domino/crd.yaml"));
+    let theirs = "apiVersion: distributed-compute.dominodatalab.com/v1alpha1\nkind: RayCluster\n\
+                  metadata: {name: one, namespace: default}\nspec: {worker: {replicas: 8}}\n";
+    wait_until(SOON, "Domino's clusters are served", || {
+        let made = plane.kubectl_with("admin", &["apply", "-f", "-"], theirs);
+        made.status.success().then_some(())
+    });
+    let said = until_said(&plane, &cluster("one", "{}", 9), Some("policy share"));
+    assert!(said.status.success() && said.stderr.contains("19 Pods"), "{}", said.report());
+    let name = "rayclusters.distributed-compute.dominodatalab.com";
+    plane.kubectl(&["delete", name, "one"]).ok();
+    until_said(&plane, &cluster("one", "{}", 9), None);
+}
+
+#[test]
 fn a_policy_goes_from_audit_to_warn_to_deny_and_never_blocks_what_broke_it_before() {
     let plane = plane();
     let _webhook = webhook(&plane);

@@ -151,7 +151,7 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<Verdict> {
     if args.files.is_empty() {
         cluster::read(args, &mut rules, &mut records)?;
     } else {
-        files::read(&args.files, args.namespace.as_deref(), &rules, &mut records)?;
+        files::read(&args.files, args.namespace.as_deref(), &mut rules, &mut records)?;
     }
     if let Some(baseline) = baseline {
         baseline.set_aside(&mut records, args.namespace.as_deref());

@@ -58,12 +58,20 @@ pub(super) fn is_blank(text: &str) -> bool {
 /// Reads every document of the files that `paths` stand for; a file that cannot be read is a piece
 /// too.
 pub(super) fn read_all(paths: &[PathBuf], each: &mut dyn FnMut(Piece<'_>)) {
-    for source in Inputs::new(paths) {
-        match source {
-            Ok(source) => source.shares().for_each(|share| read(&source, &share, each)),
-            Err(problem) => each(Piece::Problem(problem)),
-        }
+    Inputs::new(paths).for_each(|source| read_file(source, each));
+}
+
+/// Reads every document of a file, or says why there are none.
+pub(super) fn read_file(source: Result<Source, Problem>, each: &mut dyn FnMut(Piece<'_>)) {
+    match source {
+        Ok(source) => read_source(&source, each),
+        Err(problem) => each(Piece::Problem(problem)),
     }
+}
+
+/// Reads every document of a file.
+pub(super) fn read_source(source: &Source, each: &mut dyn FnMut(Piece<'_>)) {
+    source.shares().for_each(|share| read(source, &share, each));
 }
 
 /// Reads one share of `source`.

@@ -3,13 +3,14 @@
 //! Every replica watches, compiles each policy when its generation moves, and swaps the [`PolicySet`] as
 //! a whole. A policy with flaws is left out and the others stay in force; the replica that leads writes
 //! into its status why. Namespaces are watched, by their metadata, once a policy selects by their labels;
-//! RayClusters, of which only sums are kept, once a policy has a ceiling for namespaces.
+//! clusters, of which only sums are kept, once a policy has a ceiling for namespaces.
 //! The set is made anew when the next exception ends, so that nothing is excepted for longer than it says.
 //!
 //! Where the CRD is not served, or we may not read policies, none are in force: one line in the log says
 //! so, and the watch goes on trying. What is known stays in force while a watch is broken.
 
 mod status;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,11 +30,11 @@ use tokio_util::sync::CancellationToken;
 use super::leader::Leader;
 use super::resources;
 use crate::clock;
-use crate::dialect::{Dialect, OURS};
+use crate::dialect::OURS;
 use crate::model::Settings;
 use crate::policy::definition::{PLURAL, VERSION};
-use crate::policy::usage::Usage;
 use crate::policy::{Flaw, KIND, Labels, Policy, PolicySet};
+use tally::Tally;
 
 /// The longest time between two looks at what has expired: the wall clock may be set.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -81,11 +82,8 @@ struct Watch {
     listed: Option<Known>,
     namespaces: BTreeMap<String, Labels>,
     selects: bool,
-    /// What clusters are counted by, where anybody asks for sums.
-    counts_by: Option<Settings>,
-    usage: Usage,
-    /// What a list of clusters that is under way has come to so far.
-    summed: Usage,
+    /// The sums of clusters, where anybody asks for them.
+    tally: Option<Tally>,
     sums: bool,
     /// The sums have changed since they were told.
     stale: bool,
@@ -116,9 +114,7 @@ impl Policies {
             listed: None,
             namespaces: BTreeMap::new(),
             selects: false,
-            counts_by: sums,
-            usage: Usage::default(),
-            summed: Usage::default(),
+            tally: sums.map(Tally::new),
             sums: false,
             stale: false,
             set,
@@ -150,9 +146,8 @@ impl Watch {
         let mut policies: Events<DynamicObject> =
             watcher(api, watcher::Config::default()).default_backoff().boxed();
         let mut namespaces: Events<PartialObjectMeta<Namespace>> = stream::pending().boxed();
-        let mut clusters: Events<DynamicObject> = stream::pending().boxed();
+        let mut clusters = stream::pending().boxed();
         let (mut trouble, mut trouble_there) = (String::new(), String::new());
-        let mut trouble_summing = String::new();
         let mut tick = tokio::time::interval(SUMS);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -177,14 +172,11 @@ impl Watch {
                     Some(Err(error)) => tell(&mut trouble_there, "namespaces", &error),
                     None => namespaces = stream::pending().boxed(),
                 },
-                event = clusters.next() => match event {
-                    Some(Ok(event)) => {
-                        trouble_summing.clear();
-                        self.cluster(event);
+                Some((dialect, event)) = clusters.next() => {
+                    if let Some(tally) = &mut self.tally {
+                        self.stale |= tally.take(dialect, event);
                     }
-                    Some(Err(error)) => tell(&mut trouble_summing, "clusters", &error),
-                    None => clusters = stream::pending().boxed(),
-                },
+                }
                 () = tokio::time::sleep(self.until_next_end()), if !self.stale => {
                     if self.has_ended() {
                         self.publish();
@@ -192,10 +184,9 @@ impl Watch {
                 }
                 _ = tick.tick(), if self.stale => self.publish(),
             }
-            if !self.sums && self.counts_by.is_some() && self.set.borrow().needs_usage() {
+            if !self.sums && self.tally.is_some() && self.set.borrow().needs_usage() {
                 self.sums = true;
-                let api = Api::all_with(self.client.clone(), &resources::raycluster());
-                clusters = watcher(api, watcher::Config::default()).default_backoff().boxed();
+                clusters = tally::clusters(&self.client);
             }
             if !self.selects && self.set.borrow().reads_namespaces() {
                 self.selects = true;
@@ -265,27 +256,12 @@ impl Watch {
         }
     }
 
-    /// Takes an event of a cluster into the sums.
-    fn cluster(&mut self, event: Event<DynamicObject>) {
-        let ray = Dialect::RayCluster;
-        // A list that is under way tells nothing yet.
-        self.stale |= !matches!(event, Event::Init | Event::InitApply(_));
-        let Self { usage, summed, counts_by: Some(settings), .. } = self else { return };
-        match event {
-            Event::Init => *summed = Usage::default(),
-            Event::InitApply(object) => summed.insert(settings, ray, &resources::json(&object)),
-            Event::InitDone => *usage = std::mem::take(summed),
-            Event::Apply(object) => usage.insert(settings, ray, &resources::json(&object)),
-            Event::Delete(object) => usage.remove(ray, &resources::json(&object)),
-        }
-    }
-
     fn publish(&mut self) {
         self.stale = false;
         let set = PolicySet {
             policies: self.compiled().cloned().collect(),
             namespaces: Arc::new(self.namespaces.clone()),
-            usage: Arc::new(self.usage.clone()),
+            usage: Arc::new(self.tally.as_ref().map(Tally::usage).unwrap_or_default()),
             now: clock::now().as_second(),
             ..self.base.clone()
         };
@@ -327,7 +303,7 @@ fn compiled(name: &str, object: &DynamicObject) -> Result<Arc<Policy>, Arc<[Flaw
 fn tell(before: &mut String, what: &str, error: &watcher::Error) {
     let now = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
-            "the CRD of policies is not installed: none are in force".to_owned()
+            "the CRD is not installed".to_owned()
         }
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403 => {
             format!("not allowed: {}", status.message)

@@ -45,7 +45,7 @@ use crate::scaling::{Code, Fault, Terms};
 /// API group, resource and verbs: what the API needs in the namespaces that it serves, and no more.
 pub const NEEDED: [(&str, &str, &[&str]); 9] = [
     ("ray.io", "rayclusters", &["get", "list", "watch", "patch"]),
-    ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "patch"]),
+    ("distributed-compute.dominodatalab.com", "rayclusters", &["get", "list", "watch", "patch"]),
     ("", "pods", &["list"]),
     ("apps", "statefulsets", &["get"]),
     ("events.k8s.io", "events", &["create"]),

@@ -19,6 +19,7 @@ use crate::admission::wording::{change, is_injection};
 use crate::admission::{Answer, Phase, PolicySet, Review, Settings, Why, review};
 use crate::dialect;
 use crate::model::{Operation, RuleId, Severity};
+use crate::policy::Usage;
 
 /// Who an audit asks for: a person that creates the object.
 const AUDITOR: &str = "auditor";
@@ -115,6 +116,14 @@ pub fn answer(settings: &Settings, policies: &PolicySet, request: &Review) -> Op
     let phase = if request.manifest { Phase::Offline } else { Phase::Validate };
     let answer = review(settings, policies, phase, request);
     (answer.passed != Some(Why::Deleting)).then_some(answer)
+}
+
+/// Takes the object of a question into what its namespace may reach.
+pub fn count(usage: &mut Usage, settings: &Settings, request: &Review) {
+    let Some(object) = &request.object else { return };
+    if let Some(dialect) = dialect::of(&request.kind.group, &request.kind.kind) {
+        usage.insert(settings, dialect, &request.namespace, object);
+    }
 }
 
 /// The policies that are about the object, whether or not it breaks them.

@@ -157,12 +157,8 @@ pub(super) fn added_sidecar(settings: &Settings, cluster: &Cluster<'_>) -> Optio
 
 /// What a stored object may reach; `None` for kinds that hold no Pods of their own.
 pub fn measure(settings: &Settings, dialect: Dialect, object: &Value) -> Option<Sums> {
-    match dialect {
-        Dialect::RayCluster | Dialect::Domino => {
-            Some(Reach::of(settings, &dialect.view(object)?).cluster)
-        }
-        Dialect::Embedded(_) => None,
-    }
+    let cluster = dialect.view(object).filter(|_| dialect.holds_pods())?;
+    Some(Reach::of(settings, &cluster).cluster)
 }
 
 /// What the stored clusters of all namespaces may reach, with each cluster's part in it.
@@ -182,23 +178,47 @@ struct Part {
 }
 
 impl Usage {
-    /// Takes in a stored object, in place of what was known of it; nothing for kinds without Pods.
-    pub fn insert(&mut self, settings: &Settings, dialect: Dialect, object: &Value) {
+    /// Takes in an object of a namespace, in place of what was known of it; nothing for kinds without
+    /// Pods and for objects without a name.
+    pub fn insert(
+        &mut self,
+        settings: &Settings,
+        dialect: Dialect,
+        namespace: &str,
+        object: &Value,
+    ) {
         let Some(sums) = measure(settings, dialect, object) else { return };
-        let Some((namespace, key)) = key(dialect, object) else { return };
+        let Some(key) = key(dialect, object) else { return };
         let parent = dialect.view(object).as_ref().and_then(parent);
-        self.namespaces.entry(namespace).or_default().insert(key, Part { sums, parent });
-    }
-
-    /// Forgets a stored object.
-    pub fn remove(&mut self, dialect: Dialect, object: &Value) {
-        let Some((namespace, key)) = key(dialect, object) else { return };
-        if let Some(parts) = self.namespaces.get_mut(&namespace) {
-            parts.remove(&key);
-            if parts.is_empty() {
-                self.namespaces.remove(&namespace);
+        let part = Part { sums, parent };
+        match self.namespaces.get_mut(namespace) {
+            Some(parts) => drop(parts.insert(key, part)),
+            None => {
+                self.namespaces.insert(namespace.to_owned(), BTreeMap::from([(key, part)]));
             }
         }
+    }
+
+    /// Forgets an object of a namespace.
+    pub fn remove(&mut self, dialect: Dialect, namespace: &str, object: &Value) {
+        let Some(key) = key(dialect, object) else { return };
+        if let Some(parts) = self.namespaces.get_mut(namespace) {
+            parts.remove(&key);
+            if parts.is_empty() {
+                self.namespaces.remove(namespace);
+            }
+        }
+    }
+
+    /// Puts a whole list of one kind in place of what was known of that kind.
+    pub fn replace(&mut self, dialect: Dialect, listed: Self) {
+        for parts in self.namespaces.values_mut() {
+            parts.retain(|(group, _), _| *group != dialect.group());
+        }
+        for (namespace, parts) in listed.namespaces {
+            self.namespaces.entry(namespace).or_default().extend(parts);
+        }
+        self.namespaces.retain(|_, parts| !parts.is_empty());
     }
 
     /// What all clusters of a namespace may reach, those left out that `own` holds for.
@@ -228,9 +248,9 @@ impl Usage {
     }
 }
 
-fn key(dialect: Dialect, object: &Value) -> Option<(String, Key)> {
-    let at = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
-    Some((at("/metadata/namespace")?, (dialect.group(), at("/metadata/name")?)))
+fn key(dialect: Dialect, object: &Value) -> Option<Key> {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str)?;
+    Some((dialect.group(), name.to_owned()))
 }
 
 #[cfg(test)]

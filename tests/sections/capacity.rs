@@ -201,8 +201,9 @@ fn the_other_clusters_of_a_namespace_count_and_nobody_is_refused() {
     let gpus =
         "spec.workerGroupSpecs[0].template.spec.containers[0].resources.limits[nvidia.com/gpu]";
     set(&mut other, gpus, json!(1));
-    usage.insert(&Settings::default(), Dialect::RayCluster, &other);
-    usage.insert(&Settings::default(), Dialect::RayCluster, &cluster(&spec()));
+    let ray = Dialect::RayCluster;
+    usage.insert(&Settings::default(), ray, "team-a", &other);
+    usage.insert(&Settings::default(), ray, "team-a", &cluster(&spec()));
     policies.usage = Arc::new(usage);
     let answer = ask(&policies, None, &cluster(&spec()));
     let told: Vec<_> = answer.findings.iter().filter(|it| it.policy.is_some()).collect();

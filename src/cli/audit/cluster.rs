@@ -1,7 +1,8 @@
 //! A cluster, read page by page with list alone.
 //!
 //! Input: a kubeconfig context. Output: [`Records`]; each object is dropped as soon as it is judged.
-//! What may not be listed is said on standard error, and the rest is judged all the same.
+//! What may not be listed is said on standard error, and the rest is judged all the same. Where a policy
+//! has a ceiling for namespaces, what each may reach is counted first, in a list of its own.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -13,7 +14,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DynamicObject};
 use kube::core::ApiResource;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use super::super::problem::Problem;
 use super::super::trouble::{self, Asked};
@@ -23,8 +24,10 @@ use super::record::Records;
 use super::{AuditArgs, Rules};
 use crate::control::pages::Pages;
 use crate::control::served::{Served, served};
+use crate::dialect;
 use crate::model::Severity;
-use crate::policy::Labels;
+use crate::plan::audit;
+use crate::policy::{Labels, Usage};
 
 /// How often a list that became too old on its way is begun anew.
 const RESTARTS: usize = 3;
@@ -45,7 +48,6 @@ pub(super) fn read(
         if rules.policies.reads_namespaces() {
             rules.policies.namespaces = Arc::new(namespaces(&client, &server, namespace).await?);
         }
-        let rules = &*rules;
         let progress = Progress::new();
         let dated = args.since.is_some();
         let mut audit = Audit { client, server, namespace, dated, rules, records, progress };
@@ -64,19 +66,43 @@ async fn namespaces(
     // A list of one: a namespace that is not there is found out later, like any other.
     let fields = only.map(|name| format!("metadata.name={name}")).unwrap_or_default();
     let mut found = BTreeMap::new();
-    let mut pages = Pages::of(client.clone(), path, "").of_fields(&fields);
-    let mut each = |namespace: Namespace| {
-        let labels = namespace.metadata.labels.unwrap_or_default();
-        found.insert(namespace.metadata.name.unwrap_or_default(), labels);
-    };
+    let pages = Pages::of(client.clone(), path, "").of_fields(&fields);
+    let heard = list(pages, |heard| {
+        if let Heard::Item(Namespace { metadata, .. }) = heard {
+            found.insert(metadata.name.unwrap_or_default(), metadata.labels.unwrap_or_default());
+        }
+    });
+    let doing = "list namespaces, whose labels a policy selects them by,";
+    heard.await.map_err(|error| trouble::general(error, server, doing))?;
+    Ok(found)
+}
+
+/// What is heard of a list on its way.
+enum Heard<T> {
+    /// An object.
+    Item(T),
+    /// A page has ended.
+    Page,
+    /// The list became too old and begins anew: what was heard so far comes again.
+    Anew,
+}
+
+/// Every page of a list.
+async fn list<T: DeserializeOwned>(
+    mut pages: Pages,
+    mut hear: impl FnMut(Heard<T>) + Send,
+) -> kube::Result<()> {
+    let mut restarts = 0;
     loop {
-        match pages.next(&mut each).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(found),
-            Err(error) => {
-                let doing = "list namespaces, whose labels a policy selects them by,";
-                return Err(trouble::general(error, server, doing));
+        match pages.next(&mut |item| hear(Heard::Item(item))).await {
+            Ok(true) => hear(Heard::Page),
+            Ok(false) => return Ok(()),
+            Err(error) if trouble::is_expired(&error) && restarts < RESTARTS => {
+                restarts += 1;
+                hear(Heard::Anew);
+                pages.begin_anew();
             }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -88,7 +114,7 @@ struct Audit<'a> {
     namespace: Option<&'a str>,
     /// Nothing can be said without the dates.
     dated: bool,
-    rules: &'a Rules,
+    rules: &'a mut Rules,
     records: &'a mut Records,
     progress: Progress,
 }
@@ -103,6 +129,9 @@ impl Audit<'_> {
             bail!(dates::not_served(&self.server));
         }
         self.records.absent = absent;
+        if self.rules.policies.needs_usage() {
+            self.rules.policies.usage = Arc::new(self.usage(&kinds).await?);
+        }
         let mut unread = Vec::new();
         for kind in &kinds {
             if let Err(error) = self.kind(kind).await {
@@ -149,44 +178,59 @@ impl Audit<'_> {
         Err(explained)
     }
 
-    /// Every page of a kind.
-    async fn kind(&mut self, kind: &ApiResource) -> kube::Result<()> {
-        let mark = self.records.mark();
-        let mut restarts = 0;
-        let mut pages = self.pages(kind);
-        loop {
-            let Self { records, rules, .. } = self;
-            match pages.next(&mut |object| records.judge(rules, object)).await {
-                Ok(true) => self.progress.told(self.records.since(mark), &kind.plural),
-                Ok(false) => return Ok(()),
-                // What was judged so far comes again.
-                Err(error) if trouble::is_expired(&error) && restarts < RESTARTS => {
-                    restarts += 1;
-                    self.records.forget_since(mark);
-                    pages.begin_anew();
+    /// What all clusters of each namespace may reach. What may not be listed is not counted; that it may
+    /// not is told when it is to be judged.
+    async fn usage(&mut self, kinds: &[ApiResource]) -> anyhow::Result<Usage> {
+        let mut usage = Usage::default();
+        for kind in kinds {
+            let Some(dialect) = dialect::of(&kind.group, &kind.kind).filter(|it| it.holds_pods())
+            else {
+                continue;
+            };
+            let (settings, mut count) = (&self.rules.settings, 0);
+            let progress = &mut self.progress;
+            let heard = list(pages(&self.client, self.namespace, kind), |heard| match heard {
+                Heard::Item(object) => {
+                    audit::count(&mut usage, settings, &audit::question("", object, false));
+                    count += 1;
                 }
-                Err(error) => return Err(error),
+                Heard::Page => progress.told("counted", count, &kind.plural),
+                Heard::Anew => {
+                    usage.replace(dialect, Usage::default());
+                    count = 0;
+                }
+            });
+            if let Err(error) = heard.await {
+                self.unless_forbidden(error, kind)?;
             }
         }
+        Ok(usage)
+    }
+
+    /// Judges every object of a kind.
+    async fn kind(&mut self, kind: &ApiResource) -> kube::Result<()> {
+        let mark = self.records.mark();
+        let pages = pages(&self.client, self.namespace, kind);
+        let Self { records, rules, progress, .. } = self;
+        list(pages, |heard| match heard {
+            Heard::Item(object) => records.judge(rules, object),
+            Heard::Page => progress.told("judged", records.since(mark), &kind.plural),
+            Heard::Anew => records.forget_since(mark),
+        })
+        .await
     }
 
     /// When findings were first seen, from the reports that the controller keeps.
     async fn date(&mut self, kind: &ApiResource) -> anyhow::Result<()> {
-        let mut restarts = 0;
-        let mut pages = self.pages(kind);
+        let pages = pages(&self.client, self.namespace, kind);
         let mut dating = dates::Dating::of(&mut self.records.objects);
-        let error = loop {
-            match pages.next(&mut |report: Value| dating.read(&report)).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                // The same dates are read twice.
-                Err(error) if trouble::is_expired(&error) && restarts < RESTARTS => {
-                    restarts += 1;
-                    pages.begin_anew();
-                }
-                Err(error) => break error,
+        // Dates that are read twice are the same.
+        let heard = list(pages, |heard| {
+            if let Heard::Item(report) = heard {
+                dating.read(&report);
             }
-        };
+        });
+        let Err(error) = heard.await else { return Ok(()) };
         let error = self.unless_forbidden(error, kind)?;
         // Dates are an extra, unless they are asked for.
         if self.dated {
@@ -194,14 +238,6 @@ impl Audit<'_> {
         } else {
             Ok(())
         }
-    }
-
-    fn pages(&self, kind: &ApiResource) -> Pages {
-        let api: Api<DynamicObject> = match self.namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
-            None => Api::all_with(self.client.clone(), kind),
-        };
-        Pages::of(self.client.clone(), api.resource_url(), "")
     }
 
     /// A mistyped namespace is an empty list to the API server, and no clean bill to its reader.
@@ -218,6 +254,15 @@ impl Audit<'_> {
     }
 }
 
+/// The objects of a kind, of one namespace or of all.
+fn pages(client: &Client, namespace: Option<&str>, kind: &ApiResource) -> Pages {
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+        None => Api::all_with(client.clone(), kind),
+    };
+    Pages::of(client.clone(), api.resource_url(), "")
+}
+
 /// A line on a terminal once it takes longer than a second.
 struct Progress {
     begun: Instant,
@@ -229,11 +274,11 @@ impl Progress {
         Self { begun: Instant::now(), shown: false }
     }
 
-    fn told(&mut self, count: usize, plural: &str) {
+    fn told(&mut self, done: &str, count: usize, plural: &str) {
         let mut stderr = std::io::stderr();
         if stderr.is_terminal() && self.begun.elapsed() > Duration::from_secs(1) {
             self.shown = true;
-            let _ = write!(stderr, "\rjudged {count} {plural}\u{1b}[K");
+            let _ = write!(stderr, "\r{done} {count} {plural}\u{1b}[K");
         }
     }
 

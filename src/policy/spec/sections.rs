@@ -18,7 +18,9 @@ pub struct CeilingsSpec {
     /// The most that one cluster may reach, its head counted.
     pub per_cluster: Option<CeilingSpec>,
     /// The most that all clusters of a namespace may reach. Two writes at one time can pass it
-    /// together, so that it only warns or audits; the controller counts again.
+    /// together, so that it only warns or audits; the controller counts again. Domino's clusters count
+    /// too. `raywarden audit` counts what is stored, or in its files; `raywarden review` looks at each
+    /// object by itself.
     pub per_namespace: Option<CeilingSpec>,
 }
 

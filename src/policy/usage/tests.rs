@@ -78,18 +78,18 @@ fn a_namespace_is_all_of_its_clusters_but_the_one_that_is_asked_about() {
     let of = |max: i64| json!({"replicas": 1, "maxReplicas": max, "template": template("1")});
     let (one, two) = (cluster("one", true, &[of(3)]), cluster("two", true, &[of(5)]));
     let mut usage = Usage::default();
-    usage.insert(&settings, Dialect::RayCluster, &cluster("one", true, &[of(100)]));
-    usage.insert(&settings, Dialect::RayCluster, &one);
-    usage.insert(&settings, Dialect::RayCluster, &two);
+    usage.insert(&settings, Dialect::RayCluster, "team-a", &cluster("one", true, &[of(100)]));
+    usage.insert(&settings, Dialect::RayCluster, "team-a", &one);
+    usage.insert(&settings, Dialect::RayCluster, "team-a", &two);
     let beside = |usage: &Usage, object: &Value| {
         let view = Dialect::RayCluster.view(object).unwrap();
         usage.beside("team-a", "RayCluster", &view).replicas
     };
     assert_eq!(beside(&usage, &one), whole(5));
     assert_eq!(beside(&usage, &cluster("three", true, &[of(1)])), whole(8));
-    usage.remove(Dialect::RayCluster, &two);
+    usage.remove(Dialect::RayCluster, "team-a", &two);
     assert_eq!(beside(&usage, &one), Figure::default());
-    usage.remove(Dialect::RayCluster, &one);
+    usage.remove(Dialect::RayCluster, "team-a", &one);
     assert!(usage.namespaces.is_empty());
 }
 
@@ -101,7 +101,7 @@ fn the_clusters_of_a_job_are_not_counted_beside_the_job_itself() {
         {"apiVersion": "ray.io/v1", "kind": "RayJob", "name": "nightly", "controller": true},
     ]);
     let mut usage = Usage::default();
-    usage.insert(&settings, Dialect::RayCluster, &child);
+    usage.insert(&settings, Dialect::RayCluster, "team-a", &child);
     let job = json!({"metadata": {"name": "nightly"}, "spec": {"rayClusterSpec": {}}});
     let embedded = Dialect::Embedded(Parent::RayJob);
     assert_eq!(measure(&settings, embedded, &job), None);

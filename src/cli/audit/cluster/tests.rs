@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::admission::{PolicySet, Settings};
+use crate::policy::Policy;
 
 /// What one audit saw, and what the server was asked.
 struct Seen {
@@ -19,6 +20,14 @@ struct Seen {
 
 /// Audits a server that serves two kinds and answers lists by `answer(path and query)`.
 fn audit(
+    namespace: Option<&str>,
+    answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static,
+) -> Seen {
+    audit_under(PolicySet::default(), namespace, answer)
+}
+
+fn audit_under(
+    policies: PolicySet,
     namespace: Option<&str>,
     answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static,
 ) -> Seen {
@@ -34,7 +43,7 @@ fn audit(
             Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
         async move { Ok::<_, Infallible>(response.unwrap()) }
     });
-    let rules = Rules { settings: Settings::default(), policies: PolicySet::default() };
+    let mut rules = Rules { settings: Settings::default(), policies };
     let mut records = Records::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let complete = runtime.block_on(async {
@@ -43,7 +52,7 @@ fn audit(
             server: "https://s".to_owned(),
             namespace,
             dated: false,
-            rules: &rules,
+            rules: &mut rules,
             records: &mut records,
             progress: Progress::new(),
         };
@@ -152,4 +161,75 @@ fn a_mistyped_namespace_is_no_clean_bill() {
         _ => page(&[], ""),
     };
     audit(Some("team-x"), hidden).complete.unwrap();
+}
+
+/// At most 10 workers in each namespace.
+fn ceiling() -> PolicySet {
+    let policy = Policy::compile(&json!({
+        "metadata": {"name": "share"},
+        "spec": {"enforcement": "warn", "ceilings": {"perNamespace": {"replicas": 10}}},
+    }));
+    PolicySet { policies: vec![Arc::new(policy.unwrap())], ..PolicySet::default() }
+}
+
+/// A page of clusters of six workers each.
+fn six(names: &[&str], token: &str) -> (u16, Value) {
+    let (code, mut list) = page(names, token);
+    for item in list["items"].as_array_mut().unwrap() {
+        item["spec"] = json!({"headGroupSpec": {}, "workerGroupSpecs": [
+            {"groupName": "small", "minReplicas": 0, "replicas": 6, "maxReplicas": 6},
+        ]});
+    }
+    (code, list)
+}
+
+fn over_the_ceiling(seen: &Seen) -> Vec<&str> {
+    let objects = seen.records.objects.iter();
+    let over = objects
+        .filter(|record| record.lines.iter().any(|line| line.policy.as_deref() == Some("share")));
+    over.map(|record| record.name.as_str()).collect()
+}
+
+#[test]
+fn what_a_namespace_may_reach_is_counted_over_all_pages_before_anything_is_judged() {
+    let seen = audit_under(ceiling(), None, |uri| match uri {
+        _ if uri.contains("rayjobs") => page(&[], ""),
+        _ if uri.contains("continue=more") => six(&["b"], ""),
+        _ => six(&["a"], "more"),
+    });
+    seen.complete.as_ref().unwrap();
+    assert_eq!(over_the_ceiling(&seen), ["a", "b"]);
+    let alone = audit_under(ceiling(), None, |uri| {
+        if uri.contains("rayjobs") { page(&[], "") } else { six(&["a"], "") }
+    });
+    assert_eq!(over_the_ceiling(&alone), Vec::<&str>::new());
+}
+
+#[test]
+fn what_is_counted_of_a_list_that_became_too_old_is_counted_once() {
+    let turn = Mutex::new(0);
+    // Cluster b is gone when the list begins anew.
+    let seen = audit_under(ceiling(), None, move |uri| {
+        if uri.contains("rayjobs") {
+            return page(&[], "");
+        }
+        *turn.lock().unwrap() += 1;
+        match *turn.lock().unwrap() {
+            1 => six(&["b"], "more"),
+            2 => failure(410),
+            _ => six(&["a"], ""),
+        }
+    });
+    seen.complete.as_ref().unwrap();
+    assert_eq!(over_the_ceiling(&seen), Vec::<&str>::new());
+}
+
+#[test]
+fn clusters_that_may_not_be_counted_are_told_of_once_and_the_rest_is_judged() {
+    let seen = audit_under(ceiling(), None, |uri| {
+        if uri.contains("rayjobs") { page(&["j"], "") } else { failure(403) }
+    });
+    seen.complete.as_ref().unwrap();
+    assert_eq!(seen.records.problems.len(), 1);
+    assert_eq!(names(&seen.records), ["j"]);
 }
