@@ -63,6 +63,18 @@ impl PolicySet {
         self.policies.iter().any(|policy| policy.needs_usage())
     }
 
+    /// Whether both snapshots ask the same of every object but for what namespaces may reach.
+    pub fn asks_the_same_as(&self, before: &Self) -> bool {
+        let same_policies = self.policies.len() == before.policies.len()
+            && self.policies.iter().zip(&before.policies).all(|(a, b)| Arc::ptr_eq(a, b));
+        let has_ended =
+            |policy: &Arc<Policy>| policy.next_end(before.now).is_some_and(|end| end <= self.now);
+        same_policies
+            && self.strict == before.strict
+            && self.namespaces == before.namespaces
+            && !self.policies.iter().any(has_ended)
+    }
+
     fn namespace_labels(&self, namespace: &str) -> Option<&Labels> {
         self.namespaces.get(namespace)
     }
@@ -128,5 +140,42 @@ fn key(rule: RuleId, at: &Pointer, cluster: &Cluster<'_>) -> Key {
             (rule, name, rest.to_vec())
         }
         _ => (rule, None, at.tokens().to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_namespaces_may_reach_and_time_alone_ask_nothing_new() {
+        let policy = || {
+            let spec = json!({
+                "labels": {"required": [{"key": "team"}]},
+                "exceptions": [{"owner": "o", "reason": "r", "expires": "1970-01-01T00:01:40Z"}],
+            });
+            let object = json!({"metadata": {"name": "p"}, "spec": spec});
+            Arc::new(Policy::compile(&object).unwrap())
+        };
+        let before = PolicySet { policies: vec![policy()], now: 50, ..PolicySet::default() };
+        let mut usage = Usage::default();
+        let cluster = json!({"metadata": {"name": "lab"}, "spec": {"headGroupSpec": {}}});
+        let settings = crate::model::Settings::default();
+        assert!(usage.insert(&settings, crate::dialect::Dialect::RayCluster, "team-a", &cluster));
+        let usage = Arc::new(usage);
+        let later = PolicySet { usage, now: 99, ..before.clone() };
+        assert!(later.asks_the_same_as(&before));
+        let labels = BTreeMap::from([("team-a".to_owned(), Labels::new())]);
+        for other in [
+            PolicySet { now: 100, ..later.clone() },
+            PolicySet { strict: true, ..later.clone() },
+            PolicySet { policies: Vec::new(), ..later.clone() },
+            PolicySet { policies: vec![policy()], ..later.clone() },
+            PolicySet { namespaces: Arc::new(labels), ..later.clone() },
+        ] {
+            assert!(!other.asks_the_same_as(&before), "{other:?}");
+        }
     }
 }

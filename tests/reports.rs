@@ -40,7 +40,7 @@ static PLANE: LazyLock<Plane> = LazyLock::new(|| {
         ControlPlane::start(Options { crd: Some("kuberay".to_owned()), ..Options::default() });
     plane.apply_yaml(include_str!("../deploy/crd/rayclusterreport.yaml"));
     install(&plane, &plane.kuberay().join("config/crd/bases/ray.io_rayjobs.yaml"));
-    for namespace in ["one", "many", "jobs", "others", "none"] {
+    for namespace in ["one", "many", "jobs", "others", "none", "share"] {
         plane.kubectl(&["create", "namespace", namespace]).ok();
     }
     let kubeconfig = account(&plane);
@@ -75,7 +75,11 @@ fn module(name: &str) -> PathBuf {
 
 impl Plane {
     fn audits(&self, flags: &[&str]) -> Controller {
-        let always = ["--node-manager", "kuberay", "--audit-interval", "1s"];
+        self.audits_each("1s", flags)
+    }
+
+    fn audits_each(&self, interval: &str, flags: &[&str]) -> Controller {
+        let always = ["--node-manager", "kuberay", "--audit-interval", interval];
         let mut controller = Controller::begin(&self.kubeconfig, HOME, &[&always, flags].concat());
         controller.wait_leads();
         controller
@@ -84,6 +88,15 @@ impl Plane {
     fn create(&self, namespace: &str, name: &str, max: i64) {
         let text = cluster(namespace, name, max).to_string();
         self.plane.kubectl_with("admin", &["create", "-f", "-"], &text).ok();
+    }
+
+    /// A status as a node manager writes it.
+    fn write_status(&self, namespace: &str, name: &str, workers: u32) {
+        let status = json!({"status": {"state": "ready", "availableWorkerReplicas": workers}});
+        let status = status.to_string();
+        let patch = ["patch", "raycluster", name, "-n", namespace, "--subresource=status"];
+        let patch = [&patch[..], &["--type=merge", "-p", status.as_str()]].concat();
+        self.plane.kubectl(&patch).ok();
     }
 
     /// The reports of a namespace, or nothing where there is none of that name.
@@ -191,10 +204,7 @@ fn an_audit_after_a_status_write_on_every_cluster_writes_nothing() {
     let (reports, clusters) =
         (it.versions("rayclusterreports", "many"), it.versions("rayclusters", "many"));
     for index in 0..MANY {
-        let name = format!("c{index}");
-        let status = r#"{"status": {"state": "ready", "availableWorkerReplicas": 2}}"#;
-        let patch = ["patch", "raycluster", &name, "-n", "many", "--subresource=status"];
-        it.plane.kubectl(&[&patch[..], &["--type=merge", "-p", status]].concat()).ok();
+        it.write_status("many", &format!("c{index}"), 2);
     }
     assert_ne!(it.versions("rayclusters", "many"), clusters);
     audited_again(&controller);
@@ -258,6 +268,41 @@ fn other_tools_get_their_reports_once_their_kinds_are_installed() {
     for crd in [wg, open] {
         it.plane.kubectl(&["delete", "-f", &crd.display().to_string()]).ok();
     }
+}
+
+#[test]
+fn what_a_namespace_may_reach_is_followed_without_auditing_everything_for_every_write() {
+    let (it, _turn) = turn();
+    let crd = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crd/rayclusterpolicy.yaml");
+    install(&it.plane, &crd);
+    it.create("share", "a", 9);
+    it.create("share", "b", 9);
+    // Each has two workers.
+    it.plane.apply_yaml(
+        "apiVersion: raywarden.io/v1alpha1\nkind: RayClusterPolicy\nmetadata: {name: share}\n\
+         spec: {enforcement: warn, match: {namespaces: [share]}, ceilings: {perNamespace: {replicas: 3}}}\n",
+    );
+    let controller = it.audits_each("1h", &[]);
+    let breaking =
+        || it.plane.get_json(&["rayclusterpolicy", "share"])["status"]["breaking"].clone();
+    wait_until(SOON, "both break it", || (breaking() == json!(2)).then_some(()));
+    let warned = |name: &str, count: u64| {
+        let told = it.report("share", name);
+        told.is_some_and(|report| report["audit"]["warn"] == json!(count))
+    };
+    wait_until(SOON, "both are reported", || (warned("a", 1) && warned("b", 1)).then_some(()));
+    let before = metric(&controller, "audits_total");
+    for workers in 1..4 {
+        it.write_status("share", "a", workers);
+        it.write_status("share", "b", workers);
+    }
+    it.plane.kubectl(&["delete", "raycluster", "a", "-n", "share"]).ok();
+    wait_until(2 * SOON, "the other one is let off", || warned("b", 0).then_some(()));
+    let after = metric(&controller, "audits_total");
+    assert!((after - before).abs() < 0.5, "{before} then {after}: {}", controller.report());
+    controller.stop();
+    it.plane.kubectl(&["delete", "raycluster", "--all", "-n", "share"]).ok();
+    it.plane.kubectl(&["delete", "-f", &crd.display().to_string()]).ok();
 }
 
 #[test]

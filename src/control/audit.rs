@@ -11,7 +11,7 @@ mod books;
 mod counts;
 mod rows;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// From a change to the judgement: what changes at once is judged at once.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// The same where only what its namespace may reach has changed, which every new cluster does.
+const SUMS_SETTLE: Duration = Duration::from_secs(30);
 
 /// The next try after an audit that failed; doubles while it fails.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -109,6 +112,7 @@ impl Audit {
         let mut books = Books::default();
         let mut archive = Archive::default();
         let mut changed: HashMap<Key, Instant> = HashMap::new();
+        let mut asked = self.policies.borrow_and_update().clone();
         let mut due = Instant::now() + SETTLE;
         let mut again = AGAIN;
         let mut tick = tokio::time::interval(TICK);
@@ -121,8 +125,18 @@ impl Audit {
             while let Ok(key) = self.news.try_recv() {
                 changed.entry(key).or_insert(now + SETTLE);
             }
-            let swapped = self.policies.has_changed().unwrap_or(false);
-            if swapped || self.manager.has_changed().unwrap_or(false) {
+            if self.policies.has_changed().unwrap_or(false) {
+                let before =
+                    std::mem::replace(&mut asked, self.policies.borrow_and_update().clone());
+                if asks_anew(&asked, &before) {
+                    due = due.min(now);
+                } else {
+                    for key in self.clusters_of(&asked.usage.differing(&before.usage)) {
+                        changed.entry(key).or_insert(now + SUMS_SETTLE);
+                    }
+                }
+            }
+            if self.manager.has_changed().unwrap_or(false) {
                 due = due.min(now);
             }
             if !self.leader.leads() || !self.index.is_complete() {
@@ -154,9 +168,16 @@ impl Audit {
 
     fn settings(&mut self) -> Settings {
         let manager = *self.manager.borrow_and_update();
-        self.policies.mark_unchanged();
         let node_manager = self.settings.node_manager.or(manager);
         Settings { node_manager, ..self.settings.clone() }
+    }
+
+    fn clusters_of(&self, namespaces: &BTreeSet<&str>) -> Vec<Key> {
+        if namespaces.is_empty() {
+            return Vec::new();
+        }
+        let keys = self.store.state().into_iter().map(|object| Key::of(&object));
+        keys.filter(|key| namespaces.contains(key.namespace.as_str())).collect()
     }
 
     /// Judges all that is stored, and brings every report up to date; whether all of that went well.
@@ -301,6 +322,13 @@ impl Audit {
         }
         Some(Judged { whose, found: Found::of(lines(&request, &answer)) })
     }
+}
+
+/// Whether everything has to be judged by the policies of now; where it has not, at most what
+/// namespaces may reach has moved.
+fn asks_anew(now: &PolicySet, before: &PolicySet) -> bool {
+    let first_sums = before.usage.is_empty() && !now.usage.is_empty();
+    first_sums || !now.asks_the_same_as(before)
 }
 
 /// One more object, for each policy that is about it.

@@ -6,7 +6,7 @@
 //! apart again; how many such groups a figure holds is told beside it. Kinds that embed a cluster
 //! hold nothing themselves: the RayClusters that are made from them do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 use serde_json::Value;
@@ -170,7 +170,7 @@ pub struct Usage {
 /// The API group and the name of a cluster.
 type Key = (&'static str, String);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
     sums: Sums,
     /// The RayJob or RayService that the cluster was made from.
@@ -179,35 +179,38 @@ struct Part {
 
 impl Usage {
     /// Takes in an object of a namespace, in place of what was known of it; nothing for kinds without
-    /// Pods and for objects without a name.
+    /// Pods and for objects without a name. Whether anything is another than before.
     pub fn insert(
         &mut self,
         settings: &Settings,
         dialect: Dialect,
         namespace: &str,
         object: &Value,
-    ) {
-        let Some(sums) = measure(settings, dialect, object) else { return };
-        let Some(key) = key(dialect, object) else { return };
+    ) -> bool {
+        let Some(sums) = measure(settings, dialect, object) else { return false };
+        let Some(key) = key(dialect, object) else { return false };
         let parent = dialect.view(object).as_ref().and_then(parent);
         let part = Part { sums, parent };
-        match self.namespaces.get_mut(namespace) {
-            Some(parts) => drop(parts.insert(key, part)),
-            None => {
-                self.namespaces.insert(namespace.to_owned(), BTreeMap::from([(key, part)]));
-            }
+        let Some(parts) = self.namespaces.get_mut(namespace) else {
+            self.namespaces.insert(namespace.to_owned(), BTreeMap::from([(key, part)]));
+            return true;
+        };
+        if parts.get(&key) == Some(&part) {
+            return false;
         }
+        parts.insert(key, part);
+        true
     }
 
-    /// Forgets an object of a namespace.
-    pub fn remove(&mut self, dialect: Dialect, namespace: &str, object: &Value) {
-        let Some(key) = key(dialect, object) else { return };
-        if let Some(parts) = self.namespaces.get_mut(namespace) {
-            parts.remove(&key);
-            if parts.is_empty() {
-                self.namespaces.remove(namespace);
-            }
+    /// Forgets an object of a namespace; whether it was known.
+    pub fn remove(&mut self, dialect: Dialect, namespace: &str, object: &Value) -> bool {
+        let Some(key) = key(dialect, object) else { return false };
+        let Some(parts) = self.namespaces.get_mut(namespace) else { return false };
+        let known = parts.remove(&key).is_some();
+        if parts.is_empty() {
+            self.namespaces.remove(namespace);
         }
+        known
     }
 
     /// Puts a whole list of one kind in place of what was known of that kind.
@@ -219,6 +222,18 @@ impl Usage {
             self.namespaces.entry(namespace).or_default().extend(parts);
         }
         self.namespaces.retain(|_, parts| !parts.is_empty());
+    }
+
+    /// The namespaces of which another snapshot knows something else.
+    pub fn differing<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {
+        let names = self.namespaces.keys().chain(other.namespaces.keys());
+        let differs = |name: &&String| self.namespaces.get(*name) != other.namespaces.get(*name);
+        names.filter(differs).map(String::as_str).collect()
+    }
+
+    /// Whether nothing is known of any namespace.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
     }
 
     /// What all clusters of a namespace may reach, those left out that `own` holds for.

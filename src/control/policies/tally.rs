@@ -46,7 +46,8 @@ impl Tally {
         self.usage.clone()
     }
 
-    /// Takes an event in; whether the sums may have changed.
+    /// Takes an event in; whether the sums may have changed. Most writes of clusters change none: what
+    /// a cluster may reach moves with its bounds alone.
     pub(super) fn take(
         &mut self,
         dialect: Dialect,
@@ -66,29 +67,34 @@ impl Tally {
             // A list that is under way tells nothing yet.
             Event::Init => {
                 listed.remove(&dialect);
-                return false;
+                false
             }
             Event::InitApply(object) => {
                 let listed = listed.entry(dialect).or_default();
                 insert(listed, settings, dialect, &object);
-                return false;
+                false
             }
             Event::InitDone => {
                 usage.replace(dialect, listed.remove(&dialect).unwrap_or_default());
+                true
             }
             Event::Apply(object) => insert(usage, settings, dialect, &object),
             Event::Delete(object) => {
                 let namespace = object.namespace().unwrap_or_default();
-                usage.remove(dialect, &namespace, &resources::json(&object));
+                usage.remove(dialect, &namespace, &resources::json(&object))
             }
         }
-        true
     }
 }
 
-fn insert(usage: &mut Usage, settings: &Settings, dialect: Dialect, object: &DynamicObject) {
+fn insert(
+    usage: &mut Usage,
+    settings: &Settings,
+    dialect: Dialect,
+    object: &DynamicObject,
+) -> bool {
     let namespace = object.namespace().unwrap_or_default();
-    usage.insert(settings, dialect, &namespace, &resources::json(object));
+    usage.insert(settings, dialect, &namespace, &resources::json(object))
 }
 
 /// The clusters of every kind that has Pods, from when it is served.

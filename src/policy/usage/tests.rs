@@ -94,6 +94,30 @@ fn a_namespace_is_all_of_its_clusters_but_the_one_that_is_asked_about() {
 }
 
 #[test]
+fn what_changes_no_bound_changes_no_sum_and_what_differs_is_named() {
+    let settings = Settings::default();
+    let (ray, domino) = (Dialect::RayCluster, Dialect::Domino);
+    let of = |replicas: i64, max: i64| {
+        cluster("one", true, &[json!({"replicas": replicas, "maxReplicas": max})])
+    };
+    let mut usage = Usage::default();
+    assert!(usage.insert(&settings, ray, "team-a", &of(1, 4)) && !usage.is_empty());
+    let before = usage.clone();
+    assert!(!usage.insert(&settings, ray, "team-a", &of(3, 4)));
+    assert!(usage.differing(&before).is_empty());
+    assert!(usage.insert(&settings, ray, "team-a", &of(3, 5)));
+    assert!(usage.insert(&settings, ray, "team-b", &of(1, 4)));
+    assert_eq!(Vec::from_iter(usage.differing(&before)), ["team-a", "team-b"]);
+    assert_eq!(usage.differing(&before), before.differing(&usage));
+    // A list stands for its own kind alone.
+    let theirs = json!({"metadata": {"name": "one"}, "spec": {"worker": {"replicas": 2}}});
+    assert!(usage.insert(&settings, domino, "team-a", &theirs));
+    usage.replace(ray, Usage::default());
+    assert!(!usage.remove(ray, "team-a", &of(1, 4)) && !usage.remove(ray, "team-c", &of(1, 4)));
+    assert!(usage.remove(domino, "team-a", &theirs) && usage.is_empty());
+}
+
+#[test]
 fn the_clusters_of_a_job_are_not_counted_beside_the_job_itself() {
     let settings = Settings::default();
     let mut child = cluster("nightly-x", true, &[json!({"maxReplicas": 4})]);
