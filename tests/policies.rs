@@ -10,15 +10,16 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, Options};
 use support::controller::Controller;
-use support::run::Ran;
+use support::run::{Ran, run};
 use support::wait::wait_until;
-use support::webhook::Webhook;
+use support::webhook::{Webhook, raywarden};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -285,6 +286,56 @@ fn dominos_clusters_count_from_when_their_kind_is_served() {
     let name = "rayclusters.distributed-compute.dominodatalab.com";
     plane.kubectl(&["delete", name, "one"]).ok();
     until_said(&plane, &cluster("one", "{}", 9), None);
+}
+
+#[test]
+fn an_audit_asks_the_policies_in_force_and_a_file_stands_for_its_namesake() {
+    let plane = plane();
+    apply(&plane, &cluster("lab", "{}", 1)).ok();
+    let spec = |enforcement: &str| {
+        format!("{{enforcement: {enforcement}, labels: {{required: [{{key: team}}]}}}}")
+    };
+    apply(&plane, &policy("team", &spec("deny"))).ok();
+    // Nobody who judges policies is registered here.
+    apply(&plane, &policy("bad", TWO_FLAWS)).ok();
+    let file = plane.dir().join("team.yaml");
+    std::fs::write(&file, policy("team", &spec("audit"))).expect("can be written");
+    let file = file.display().to_string();
+    let audit = |kubeconfig: &Path, flags: &[&str]| {
+        let mut command = raywarden();
+        command.args(["audit", "--kubeconfig"]).arg(kubeconfig).args(flags);
+        let ran = run(command, "", SOON);
+        (ran.status.code(), ran.stdout.clone(), ran.report())
+    };
+    let admin = plane.kubeconfig("admin");
+    let (code, said, report) = audit(admin, &[]);
+    assert_eq!(code, Some(1), "{report}");
+    let effect = "team: about 1 object, broken by 1: 1 to refuse";
+    assert!(said.contains(effect), "{report}");
+    assert!(report.contains("policy bad is not in force: spec.rules[0].expression: "), "{report}");
+    let (code, said, report) = audit(admin, &["--policy", &file]);
+    assert_eq!(code, Some(0), "{report}");
+    let effect = "team: about 1 object, broken by 1: 0 to refuse, 0 to warn, 1 to audit";
+    assert!(said.contains(effect) && said.matches("team: about").count() == 1, "{report}");
+    let (code, said, report) = audit(admin, &["--policies", "none"]);
+    assert!(code == Some(0) && !said.contains("team: about"), "{report}");
+
+    plane.apply_yaml(
+        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: reader, namespace: default}}\n---\n\
+         {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: reader}, \
+         rules: [{apiGroups: [ray.io], resources: [rayclusters], verbs: [get, list]}]}\n---\n\
+         {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: reader}, \
+         roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}, \
+         subjects: [{kind: ServiceAccount, name: reader, namespace: default}]}\n",
+    );
+    let token = plane.kubectl(&["create", "token", "reader"]).ok();
+    let reader = plane.write_kubeconfig("reader", token.trim());
+    let (code, said, report) = audit(&reader, &[]);
+    assert!(code == Some(2) && said.contains("1 object: 0 to refuse"), "{report}");
+    for words in ["may not list rayclusterpolicies.raywarden.io: the policies", "--policies none"] {
+        assert!(report.contains(words), "{report}");
+    }
+    assert_eq!(audit(&reader, &["--policies", "none"]).0, Some(0));
 }
 
 #[test]

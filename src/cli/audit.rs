@@ -45,7 +45,8 @@ Examples:
   # One namespace of another cluster, for a script:
   raywarden audit --context prod -n team-a --output json
 
-  # What a policy would find before it is rolled out: how many objects it is about, which break it:
+  # What a policy would find before it is rolled out, beside those in force: how many objects it is about,
+  # which break it:
   raywarden audit --policy new.yaml
 
   # Files, as somebody would find them stored:
@@ -66,7 +67,8 @@ Examples:
   raywarden audit --output html > raywarden.html
 
 The rights it needs: get and list of rayclusters, and of the other Ray kinds that are served:
-rayjobs, rayservices, raycronjobs; of rayclusterreports (raywarden.io) to say since when; of
+rayjobs, rayservices, raycronjobs; of rayclusterpolicies (raywarden.io), which are asked too
+(--policies none goes without); of rayclusterreports (raywarden.io) to say since when; of
 namespaces where a policy selects them by labels.")]
 pub struct AuditArgs {
     /// The kubeconfig context; the current one without it
@@ -102,6 +104,17 @@ pub struct AuditArgs {
     #[arg(long, value_enum, default_value_t = FailOn::Deny, value_name = "WEIGHT")]
     fail_on: FailOn,
 
+    /// Policies beside those of --policy: those that the cluster holds, of which one of a file stands for
+    /// the one of its name
+    #[arg(
+        long = "policies",
+        value_enum,
+        default_value_t = InForce::Stored,
+        value_name = "WHICH",
+        conflicts_with = "files"
+    )]
+    policies_in_force: InForce,
+
     #[command(flatten)]
     policies: PolicyArgs,
 
@@ -131,6 +144,15 @@ enum FailOn {
     Warn,
 }
 
+/// Policies that nobody names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum InForce {
+    /// RayClusterPolicy objects of the cluster
+    Stored,
+    /// There are none
+    None,
+}
+
 /// What every object is judged by.
 struct Rules {
     settings: Settings,
@@ -145,14 +167,13 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<Verdict> {
         settings: args.settings.settings(),
         policies: args.policies.read(args.settings.policies())?,
     };
-    let policies = rules.policies.policies.iter().map(|policy| policy.name().into()).collect();
-    let mut records =
-        Records { policies, drawn: args.output == Format::Html, ..Records::default() };
+    let mut records = Records { drawn: args.output == Format::Html, ..Records::default() };
     if args.files.is_empty() {
         cluster::read(args, &mut rules, &mut records)?;
     } else {
         files::read(&args.files, args.namespace.as_deref(), &mut rules, &mut records)?;
     }
+    records.policies = rules.policies.policies.iter().map(|policy| policy.name().into()).collect();
     if let Some(baseline) = baseline {
         baseline.set_aside(&mut records, args.namespace.as_deref());
     }

@@ -13,6 +13,8 @@ use kube::core::{ApiResource, GroupVersionKind};
 
 use crate::dialect;
 use crate::plan::audit::reports::Form;
+use crate::policy::KIND;
+use crate::policy::definition::{PLURAL, VERSION};
 
 /// What there is to list.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub struct Served {
     pub absent: Vec<String>,
     /// The reports that an audit writes, in the versions that it knows.
     pub reports: Vec<(Form, ApiResource)>,
+    /// The administrators' policies.
+    pub policies: Option<ApiResource>,
 }
 
 impl Served {
@@ -77,6 +81,9 @@ fn choose(groups: &APIGroupList, lists: &BTreeMap<String, APIResourceList>) -> S
             Some((form, first(&[version], lists, (group, kind, plural))?))
         })
         .collect();
+    // They are of the group of our own reports.
+    let version = format!("{}/{VERSION}", dialect::OURS);
+    served.policies = first(&[version], lists, (dialect::OURS, KIND, PLURAL));
     served
 }
 

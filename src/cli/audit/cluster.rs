@@ -1,12 +1,11 @@
 //! A cluster, read page by page with list alone.
 //!
 //! Input: a kubeconfig context. Output: [`Records`]; each object is dropped as soon as it is judged.
-//! What may not be listed is said on standard error, and the rest is judged all the same. Where a policy
-//! has a ceiling for namespaces, what each may reach is counted first, in a list of its own.
+//! What may not be listed is said on standard error, and the rest is judged all the same.
 
-use std::collections::BTreeMap;
+mod rules;
+
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -21,13 +20,10 @@ use super::super::trouble::{self, Asked};
 use super::super::{context, output};
 use super::dates;
 use super::record::Records;
-use super::{AuditArgs, Rules};
+use super::{AuditArgs, InForce, Rules};
 use crate::control::pages::Pages;
 use crate::control::served::{Served, served};
-use crate::dialect;
 use crate::model::Severity;
-use crate::plan::audit;
-use crate::policy::{Labels, Usage};
 
 /// How often a list that became too old on its way is begun anew.
 const RESTARTS: usize = 3;
@@ -45,36 +41,13 @@ pub(super) fn read(
         records.server.clone_from(&server);
         let client = Client::try_from(config).context("failed to make a client")?;
         let namespace = args.namespace.as_deref();
-        if rules.policies.reads_namespaces() {
-            rules.policies.namespaces = Arc::new(namespaces(&client, &server, namespace).await?);
-        }
         let progress = Progress::new();
         let dated = args.since.is_some();
-        let mut audit = Audit { client, server, namespace, dated, rules, records, progress };
+        let stored = args.policies_in_force == InForce::Stored;
+        let mut audit =
+            Audit { client, server, namespace, dated, stored, rules, records, progress };
         audit.all().await
     })
-}
-
-/// The labels of the namespaces, which policies select them by.
-async fn namespaces(
-    client: &Client,
-    server: &str,
-    only: Option<&str>,
-) -> anyhow::Result<BTreeMap<String, Labels>> {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let path = api.resource_url();
-    // A list of one: a namespace that is not there is found out later, like any other.
-    let fields = only.map(|name| format!("metadata.name={name}")).unwrap_or_default();
-    let mut found = BTreeMap::new();
-    let pages = Pages::of(client.clone(), path, "").of_fields(&fields);
-    let heard = list(pages, |heard| {
-        if let Heard::Item(Namespace { metadata, .. }) = heard {
-            found.insert(metadata.name.unwrap_or_default(), metadata.labels.unwrap_or_default());
-        }
-    });
-    let doing = "list namespaces, whose labels a policy selects them by,";
-    heard.await.map_err(|error| trouble::general(error, server, doing))?;
-    Ok(found)
 }
 
 /// What is heard of a list on its way.
@@ -114,6 +87,8 @@ struct Audit<'a> {
     namespace: Option<&'a str>,
     /// Nothing can be said without the dates.
     dated: bool,
+    /// The policies that the cluster holds are asked too.
+    stored: bool,
     rules: &'a mut Rules,
     records: &'a mut Records,
     progress: Progress,
@@ -124,14 +99,12 @@ impl Audit<'_> {
         let found = served(&self.client).await;
         let found = found.map_err(|error| trouble::discovering(error, &self.server))?;
         let reports = found.own_reports().cloned();
-        let Served { kinds, absent, .. } = found;
+        let Served { kinds, absent, policies, .. } = found;
         if self.dated && reports.is_none() {
             bail!(dates::not_served(&self.server));
         }
         self.records.absent = absent;
-        if self.rules.policies.needs_usage() {
-            self.rules.policies.usage = Arc::new(self.usage(&kinds).await?);
-        }
+        self.complete_rules(&kinds, policies.filter(|_| self.stored)).await?;
         let mut unread = Vec::new();
         for kind in &kinds {
             if let Err(error) = self.kind(kind).await {
@@ -147,9 +120,8 @@ impl Audit<'_> {
             unread.iter().for_each(output::complain);
             return Err(last);
         }
-        for error in unread {
-            output::complain(&error);
-            self.records.problems.push(Problem::error("", format!("{error:#}")));
+        for error in &unread {
+            self.unreadable(error);
         }
         self.namespace_exists().await?;
         match reports {
@@ -178,33 +150,10 @@ impl Audit<'_> {
         Err(explained)
     }
 
-    /// What all clusters of each namespace may reach. What may not be listed is not counted; that it may
-    /// not is told when it is to be judged.
-    async fn usage(&mut self, kinds: &[ApiResource]) -> anyhow::Result<Usage> {
-        let mut usage = Usage::default();
-        for kind in kinds {
-            let Some(dialect) = dialect::of(&kind.group, &kind.kind).filter(|it| it.holds_pods())
-            else {
-                continue;
-            };
-            let (settings, mut count) = (&self.rules.settings, 0);
-            let progress = &mut self.progress;
-            let heard = list(pages(&self.client, self.namespace, kind), |heard| match heard {
-                Heard::Item(object) => {
-                    audit::count(&mut usage, settings, &audit::question("", object, false));
-                    count += 1;
-                }
-                Heard::Page => progress.told("counted", count, &kind.plural),
-                Heard::Anew => {
-                    usage.replace(dialect, Usage::default());
-                    count = 0;
-                }
-            });
-            if let Err(error) = heard.await {
-                self.unless_forbidden(error, kind)?;
-            }
-        }
-        Ok(usage)
+    /// Something is missing from the report.
+    fn unreadable(&mut self, error: &anyhow::Error) {
+        output::complain(error);
+        self.records.problems.push(Problem::error("", format!("{error:#}")));
     }
 
     /// Judges every object of a kind.

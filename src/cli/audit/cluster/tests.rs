@@ -52,6 +52,7 @@ fn audit_under(
             server: "https://s".to_owned(),
             namespace,
             dated: false,
+            stored: true,
             rules: &mut rules,
             records: &mut records,
             progress: Progress::new(),
