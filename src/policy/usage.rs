@@ -7,7 +7,7 @@
 //! hold nothing themselves: the RayClusters that are made from them do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 
 use serde_json::Value;
 
@@ -38,14 +38,12 @@ impl Figure {
     pub fn exceeds(self, most: Quantity) -> bool {
         self.unbounded > 0 || self.amount > most
     }
+}
 
-    /// The rest once `part` is taken out.
-    #[must_use]
-    pub fn without(self, part: Self) -> Self {
-        Self {
-            amount: (self.amount - part.amount).max(Quantity::default()),
-            unbounded: self.unbounded.saturating_sub(part.unbounded),
-        }
+impl SubAssign for Figure {
+    fn sub_assign(&mut self, part: Self) {
+        self.amount = self.amount - part.amount;
+        self.unbounded = self.unbounded.saturating_sub(part.unbounded);
     }
 }
 
@@ -56,7 +54,7 @@ impl AddAssign for Figure {
     }
 }
 
-/// Everything that has a ceiling, summed.
+/// Everything that has a ceiling, summed. A resource that comes to nothing is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Worker replicas.
@@ -79,6 +77,9 @@ impl Sums {
         self.pods += Figure::of(Quantity::whole(count), unbounded);
         for (name, amount) in one.iter() {
             let figure = Figure::of(amount.times(count), unbounded);
+            if figure == Figure::default() {
+                continue;
+            }
             if is_accelerator(name) {
                 self.gpus += figure;
             }
@@ -101,6 +102,21 @@ impl AddAssign<&Self> for Sums {
                 None => drop(self.resources.insert(name.clone(), *figure)),
             }
         }
+    }
+}
+
+/// Takes a part out that was added.
+impl SubAssign<&Self> for Sums {
+    fn sub_assign(&mut self, part: &Self) {
+        self.replicas -= part.replicas;
+        self.pods -= part.pods;
+        self.gpus -= part.gpus;
+        for (name, figure) in &part.resources {
+            if let Some(sum) = self.resources.get_mut(name) {
+                *sum -= *figure;
+            }
+        }
+        self.resources.retain(|_, figure| *figure != Figure::default());
     }
 }
 
@@ -161,10 +177,18 @@ pub fn measure(settings: &Settings, dialect: Dialect, object: &Value) -> Option<
     Some(Reach::of(settings, &cluster).cluster)
 }
 
-/// What the stored clusters of all namespaces may reach, with each cluster's part in it.
+/// What the stored clusters of all namespaces may reach, with each cluster's part in it. What is taken
+/// in, taken out or asked for costs no more where a namespace holds thousands of clusters.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
-    namespaces: BTreeMap<String, BTreeMap<Key, Part>>,
+    namespaces: BTreeMap<String, Held>,
+}
+
+/// What one namespace holds. The total is the sum of the parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Held {
+    total: Sums,
+    parts: BTreeMap<Key, Part>,
 }
 
 /// The API group and the name of a cluster.
@@ -175,6 +199,28 @@ struct Part {
     sums: Sums,
     /// The RayJob or RayService that the cluster was made from.
     parent: Option<(Parent, String)>,
+}
+
+impl Held {
+    /// Whether anything is another than before.
+    fn put(&mut self, key: Key, part: Part) -> bool {
+        if self.parts.get(&key) == Some(&part) {
+            return false;
+        }
+        self.total += &part.sums;
+        if let Some(before) = self.parts.insert(key, part) {
+            self.total -= &before.sums;
+        }
+        true
+    }
+
+    fn take_out(&mut self, key: &Key) -> bool {
+        let part = self.parts.remove(key);
+        if let Some(part) = &part {
+            self.total -= &part.sums;
+        }
+        part.is_some()
+    }
 }
 
 impl Usage {
@@ -191,23 +237,18 @@ impl Usage {
         let Some(key) = key(dialect, object) else { return false };
         let parent = dialect.view(object).as_ref().and_then(parent);
         let part = Part { sums, parent };
-        let Some(parts) = self.namespaces.get_mut(namespace) else {
-            self.namespaces.insert(namespace.to_owned(), BTreeMap::from([(key, part)]));
-            return true;
-        };
-        if parts.get(&key) == Some(&part) {
-            return false;
+        match self.namespaces.get_mut(namespace) {
+            Some(held) => held.put(key, part),
+            None => self.namespaces.entry(namespace.to_owned()).or_default().put(key, part),
         }
-        parts.insert(key, part);
-        true
     }
 
     /// Forgets an object of a namespace; whether it was known.
     pub fn remove(&mut self, dialect: Dialect, namespace: &str, object: &Value) -> bool {
         let Some(key) = key(dialect, object) else { return false };
-        let Some(parts) = self.namespaces.get_mut(namespace) else { return false };
-        let known = parts.remove(&key).is_some();
-        if parts.is_empty() {
+        let Some(held) = self.namespaces.get_mut(namespace) else { return false };
+        let known = held.take_out(&key);
+        if held.parts.is_empty() {
             self.namespaces.remove(namespace);
         }
         known
@@ -215,13 +256,19 @@ impl Usage {
 
     /// Puts a whole list of one kind in place of what was known of that kind.
     pub fn replace(&mut self, dialect: Dialect, listed: Self) {
-        for parts in self.namespaces.values_mut() {
-            parts.retain(|(group, _), _| *group != dialect.group());
+        for held in self.namespaces.values_mut() {
+            let keys = held.parts.keys().filter(|(group, _)| *group == dialect.group());
+            for key in keys.cloned().collect::<Vec<_>>() {
+                held.take_out(&key);
+            }
         }
-        for (namespace, parts) in listed.namespaces {
-            self.namespaces.entry(namespace).or_default().extend(parts);
+        for (namespace, listed) in listed.namespaces {
+            let held = self.namespaces.entry(namespace).or_default();
+            for (key, part) in listed.parts {
+                held.put(key, part);
+            }
         }
-        self.namespaces.retain(|_, parts| !parts.is_empty());
+        self.namespaces.retain(|_, held| !held.parts.is_empty());
     }
 
     /// The namespaces of which another snapshot knows something else.
@@ -236,30 +283,24 @@ impl Usage {
         self.namespaces.is_empty()
     }
 
-    /// What all clusters of a namespace may reach, those left out that `own` holds for.
-    fn sum(&self, namespace: &str, own: impl Fn(&Key, &Part) -> bool) -> Sums {
-        let mut sums = Sums::default();
-        for (key, part) in self.namespaces.get(namespace).into_iter().flatten() {
-            if !own(key, part) {
-                sums += &part.sums;
-            }
-        }
-        sums
-    }
-
     /// What the other clusters of the namespace may reach: without the cluster itself, or those that
     /// were made from the object.
     pub(super) fn beside(&self, namespace: &str, kind: &str, cluster: &Cluster<'_>) -> Sums {
-        let group = if cluster.traits.ray { crate::dialect::RAY } else { crate::dialect::DOMINO };
-        self.sum(namespace, |key, part| {
-            let made_from =
-                |(parent, name): &(Parent, String)| parent.kind() == kind && name == cluster.name;
-            if cluster.traits.patchable {
-                key.0 == group && key.1 == cluster.name
-            } else {
-                part.parent.as_ref().is_some_and(made_from)
+        let Some(held) = self.namespaces.get(namespace) else { return Sums::default() };
+        let mut rest = held.total.clone();
+        if cluster.traits.patchable {
+            let dialect = if cluster.traits.ray { Dialect::RayCluster } else { Dialect::Domino };
+            if let Some(own) = held.parts.get(&(dialect.group(), cluster.name.to_owned())) {
+                rest -= &own.sums;
             }
-        })
+            return rest;
+        }
+        let made_from =
+            |(parent, name): &(Parent, String)| parent.kind() == kind && name == cluster.name;
+        for own in held.parts.values().filter(|it| it.parent.as_ref().is_some_and(made_from)) {
+            rest -= &own.sums;
+        }
+        rest
     }
 }
 

@@ -107,6 +107,13 @@ def measured(command, out):
     return round(seconds, 2), most, process.returncode, said
 
 
+CEILING = """
+apiVersion: raywarden.io/v1alpha1
+kind: RayClusterPolicy
+metadata: {name: share}
+spec: {enforcement: deny, ceilings: {perCluster: {pods: 1}, perNamespace: {pods: 100, enforcement: warn}}}
+"""
+
 POLICY = """
 apiVersion: raywarden.io/v1alpha1
 kind: RayClusterPolicy
@@ -121,8 +128,11 @@ def audits(options, told, work):
     """The command in its forms, several rounds of each."""
     policy = pathlib.Path(f"{work}/policy.yaml")
     policy.write_text(POLICY, encoding="utf-8")
+    ceiling = pathlib.Path(f"{work}/ceiling.yaml")
+    ceiling.write_text(CEILING, encoding="utf-8")
     forms = {form: ["--output", form] for form in ("table", "json", "sarif", "junit")}
     forms["json, a policy that every cluster breaks"] = ["--output", "json", "--policy", str(policy)]
+    forms["json, ceilings of clusters and namespaces that all break"] = ["--output", "json", "--policy", str(ceiling)]
     found = {}
     for form, flags in forms.items():
         out = f"{work}/audit.{form.split(',')[-1]}"

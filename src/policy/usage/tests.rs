@@ -136,6 +136,47 @@ fn the_clusters_of_a_job_are_not_counted_beside_the_job_itself() {
 
 proptest! {
     #[test]
+    fn the_sums_of_a_namespace_are_those_of_its_clusters_however_they_came_about(
+        writes in prop::collection::vec(
+            (0_usize..4, 0_i64..6, 0_u32..4000, any::<bool>(), any::<bool>()), 0..24,
+        ),
+    ) {
+        let settings = Settings::default();
+        let mut usage = Usage::default();
+        let mut stored: BTreeMap<String, Value> = BTreeMap::new();
+        for (index, max, milli, bounded, deleted) in writes {
+            let name = format!("c{index}");
+            let mut group = json!({"replicas": 1, "template": template(&format!("{milli}m"))});
+            if bounded {
+                group["maxReplicas"] = json!(max);
+            }
+            let object = cluster(&name, true, &[group]);
+            let changed = if deleted {
+                usage.remove(Dialect::RayCluster, "team-a", &object)
+                    == stored.remove(&name).is_some()
+            } else {
+                let differs = stored.get(&name).is_none_or(|it| sums(it) != sums(&object));
+                let told = usage.insert(&settings, Dialect::RayCluster, "team-a", &object);
+                stored.insert(name, object);
+                told == differs
+            };
+            prop_assert!(changed);
+        }
+        let nobody = cluster("nobody", true, &[]);
+        let beside = usage.beside(
+            "team-a", "RayCluster", &Dialect::RayCluster.view(&nobody).unwrap(),
+        );
+        let mut wanted = Sums::default();
+        for it in stored.values() {
+            wanted += &sums(it);
+        }
+        prop_assert_eq!(beside, wanted);
+        let mut again = Usage::default();
+        again.replace(Dialect::RayCluster, usage.clone());
+        prop_assert!(again.differing(&usage).is_empty());
+    }
+
+    #[test]
     fn sums_are_exact_whatever_the_order_of_groups(
         figures in prop::collection::vec((0_i64..50, 1_i64..4, 0_u32..8000), 0..8),
         turn in 0_usize..8,
