@@ -125,9 +125,12 @@ class Queued(Walk):
         self.kubectl("exec", head, "--stdin", "--container", "ray-head", "--namespace", NAMESPACE, "--", "python", text=text, limit=120)
 
 
+def conditions(workload: dict) -> dict:
+    return {each["type"]: each for each in workload.get("status", {}).get("conditions", [])}
+
+
 def holds(workload: dict, kind: str) -> bool:
-    conditions = workload.get("status", {}).get("conditions", [])
-    return any(each["type"] == kind and each["status"] == "True" for each in conditions)
+    return conditions(workload).get(kind, {}).get("status") == "True"
 
 
 def counts(workload: dict) -> dict:
@@ -138,8 +141,8 @@ def waits(walk: Queued, name: str, limit: float) -> str:
     """It waits for quota, suspended and without Pods; Kueue says why."""
 
     def probe() -> tuple:
-        conditions = walk.workload(name)["status"]["conditions"]
-        reserved = next(each for each in conditions if each["type"] == "QuotaReserved")
+        # Kueue writes it a moment after the Workload itself; a key that is missing is a no.
+        reserved = conditions(walk.workload(name))["QuotaReserved"]
         return reserved["status"] == "False", reserved["message"]
 
     why = until(limit, probe)

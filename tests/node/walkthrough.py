@@ -31,6 +31,10 @@ class Failed(Exception):
     """A step that did not come to its end; the message says what was seen."""
 
 
+# What an object that is not yet as it will be makes of a question.
+NOT_YET = (Failed, subprocess.SubprocessError, ValueError, LookupError, TypeError, StopIteration)
+
+
 class Walk:
     """Steps in order, each with its time; after one that failed there is no next."""
 
@@ -45,7 +49,7 @@ class Walk:
         begun = time.monotonic()
         try:
             found = act(begun + limit)
-        except (Failed, subprocess.SubprocessError, ValueError, KeyError) as error:
+        except NOT_YET as error:
             print(f"FAILED  {time.monotonic() - begun:6.1f} s  {what}: {error}", flush=True)
             raise Failed(what) from error
         self.passed += 1
@@ -103,7 +107,7 @@ def until(limit: float, probe: Callable[[], tuple]) -> str:
     while time.monotonic() < limit:
         try:
             good, said = probe()
-        except (Failed, subprocess.SubprocessError, ValueError, KeyError, IndexError) as error:
+        except NOT_YET as error:
             good, said = False, str(error)
         if good:
             return said
