@@ -69,10 +69,13 @@ class Beside(Walk):
         self.kubectl("apply", "--validate=false", "--namespace", namespace, "--filename", "-", text=text)
 
     def cluster(self, name: str, workers: int, *, options: bool = True) -> dict:
-        """The sample under another name, with so many workers to begin with."""
+        """The sample under another name, with just so many workers.
+
+        Ray's autoscaler may ask for one more where a worker went and another came between two of its looks.
+        """
         made = copy.deepcopy(self.base)
         made["metadata"] = {"name": name}
-        made["spec"]["workerGroupSpecs"][0].update(replicas=workers, minReplicas=workers)
+        made["spec"]["workerGroupSpecs"][0].update(replicas=workers, minReplicas=workers, maxReplicas=workers)
         if not options:
             del made["spec"]["autoscalerOptions"]
         return made
