@@ -76,5 +76,5 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<(Policy, Value)>> {
 fn told(flaw: &Flaw, object: &Object<'_>) -> Problem {
     let target = object.page.target(&object.base, &flaw.at, false);
     let line = target.map_or(object.line, |target| target.start.line);
-    Problem::error(object.page.file, format!("{}: {}", flaw.at, flaw.message)).at_line(line)
+    Problem::error(object.page.file, flaw.to_string()).at_line(line)
 }

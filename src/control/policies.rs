@@ -291,9 +291,7 @@ fn compiled(name: &str, object: &DynamicObject) -> Result<Arc<Policy>, Arc<[Flaw
     match &compiled {
         Ok(_) => tracing::info!(policy = name, "a policy is in force"),
         Err(flaws) => {
-            let flaws: Vec<String> =
-                flaws.iter().map(|flaw| format!("{}: {}", flaw.at, flaw.message)).collect();
-            tracing::warn!(policy = name, flaws = flaws.join("; "), "a policy is left out");
+            tracing::warn!(policy = name, flaws = Flaw::listed(flaws), "a policy is left out");
         }
     }
     compiled.map(Arc::new).map_err(Arc::from)

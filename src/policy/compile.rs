@@ -4,7 +4,7 @@
 //! flaws, each with its place. Sections are read one by one, so that one bad section hides no other.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -63,6 +63,19 @@ pub struct Flaw {
     pub at: Pointer,
     /// What was found, what is allowed, how to mend it.
     pub message: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.message)
+    }
+}
+
+impl Flaw {
+    /// All of them in one line.
+    pub fn listed(flaws: &[Self]) -> String {
+        flaws.iter().map(Self::to_string).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// What is read and what went wrong on the way.

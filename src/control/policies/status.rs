@@ -71,7 +71,7 @@ fn wanted(entry: &Entry, counted: Option<Counted>) -> Option<Value> {
     let (accepted, reason, message) = match &entry.compiled {
         Ok(_) => ("True", "InForce", "every rule is in force".to_owned()),
         Err(flaws) => {
-            let first = flaws.first().map(|flaw| format!("{}: {}", flaw.at, flaw.message));
+            let first = flaws.first().map(Flaw::to_string);
             let first = first.unwrap_or_default();
             ("False", "Flawed", format!("not in force, {} flaws; the first: {first}", flaws.len()))
         }

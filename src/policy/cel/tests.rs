@@ -11,9 +11,7 @@ fn compiled(rules: &Value) -> Result<Policy, Vec<String>> {
         "apiVersion": "raywarden.io/v1alpha1", "kind": KIND, "metadata": {"name": "house"},
         "spec": {"enforcement": "deny", "rules": rules},
     });
-    let told = |flaws: Vec<super::super::Flaw>| {
-        flaws.iter().map(|flaw| format!("{}: {}", flaw.at, flaw.message)).collect()
-    };
+    let told = |flaws: Vec<super::super::Flaw>| flaws.iter().map(ToString::to_string).collect();
     Policy::compile(&policy).map_err(told)
 }
 

@@ -14,7 +14,7 @@ use super::super::super::{output, trouble};
 use super::{Audit, Heard, Pages, list, pages};
 use crate::dialect;
 use crate::plan::audit;
-use crate::policy::{Labels, Policy, Usage};
+use crate::policy::{Flaw, Labels, Policy, Usage};
 
 impl Audit<'_> {
     /// Completes the rules; `policies` is the resource of those that the cluster holds.
@@ -68,10 +68,7 @@ impl Audit<'_> {
                 Ok(policy) => policies.push(Arc::new(policy)),
                 Err(flaws) => {
                     let name = object.pointer("/metadata/name").and_then(Value::as_str);
-                    let name = name.unwrap_or_default();
-                    let flaws: Vec<String> =
-                        flaws.iter().map(|flaw| format!("{}: {}", flaw.at, flaw.message)).collect();
-                    let flaws = flaws.join("; ");
+                    let (name, flaws) = (name.unwrap_or_default(), Flaw::listed(&flaws));
                     output::note(&format!("policy {name} is not in force: {flaws}"));
                 }
             }
