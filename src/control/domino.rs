@@ -20,6 +20,7 @@ use super::leader::Leader;
 use super::leases::{Sight, Sights, see};
 use super::metrics::Metrics;
 use super::resources;
+use super::served::until_served;
 use crate::dialect::Dialect;
 use crate::http::objects::resource;
 use crate::plan::excess::{Excess, excess};
@@ -55,9 +56,7 @@ impl Domino {
 
     async fn watch(&self) {
         let resource = resource(Dialect::Domino);
-        while self.client.list_api_group_resources(&resource.api_version).await.is_err() {
-            tokio::time::sleep(BETWEEN).await;
-        }
+        until_served(&self.client, &resource.api_version, BETWEEN).await;
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         let mut told = HashMap::new();
         let events = watcher(api, watcher::Config::default()).default_backoff();

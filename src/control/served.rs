@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
 use kube::Client;
@@ -33,6 +34,13 @@ impl Served {
     /// Our own reports.
     pub fn own_reports(&self) -> Option<&ApiResource> {
         self.reports.iter().find(|(form, _)| *form == Form::Own).map(|(_, resource)| resource)
+    }
+}
+
+/// Waits until a group is served in that version; how often it is looked, `between` says.
+pub(super) async fn until_served(client: &Client, group_version: &str, between: Duration) {
+    while client.list_api_group_resources(group_version).await.is_err() {
+        tokio::time::sleep(between).await;
     }
 }
 

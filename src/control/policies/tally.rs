@@ -14,6 +14,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
 
 use super::super::resources;
+use super::super::served::until_served;
 use super::tell;
 use crate::dialect::{self, Dialect};
 use crate::http::objects::resource;
@@ -106,9 +107,7 @@ pub(super) fn clusters(client: &Client) -> Clusters {
 fn followed(client: Client, dialect: Dialect) -> Clusters {
     let resource = resource(dialect);
     let served = async move {
-        while client.list_api_group_resources(&resource.api_version).await.is_err() {
-            tokio::time::sleep(BETWEEN).await;
-        }
+        until_served(&client, &resource.api_version, BETWEEN).await;
         let api: Api<DynamicObject> = Api::all_with(client, &resource);
         watcher(api, watcher::Config::default()).default_backoff()
     };
