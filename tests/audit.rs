@@ -9,11 +9,12 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::account;
 use support::control_plane::{ControlPlane, Options};
 use support::golden;
 use support::run::{Ran, run};
@@ -86,18 +87,9 @@ fn code(ran: &Ran) -> i32 {
     ran.status.code().unwrap_or(-1)
 }
 
-/// A kubeconfig whose only right is what `rules` say, everywhere.
-fn with_rights(name: &str, rules: &str) -> std::path::PathBuf {
-    let plane = &*PLANE;
-    plane.apply_yaml(&format!(
-        "{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {name}, namespace: default}}}}\n\
-         ---\n{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}, \
-         rules: {rules}}}\n---\n{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, \
-         metadata: {{name: {name}}}, roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, \
-         name: {name}}}, subjects: [{{kind: ServiceAccount, name: {name}, namespace: default}}]}}\n"
-    ));
-    let token = plane.kubectl(&["create", "token", name]).ok();
-    plane.write_kubeconfig(name, token.trim())
+/// A kubeconfig whose only right on the plane is what `rules` say, everywhere.
+fn with_rights(name: &str, rules: &str) -> PathBuf {
+    account::with_rights(&PLANE, name, rules)
 }
 
 #[test]

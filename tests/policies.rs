@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+use support::account::with_rights;
 use support::control_plane::{ControlPlane, Options};
 use support::controller::Controller;
 use support::run::{Ran, run};
@@ -320,16 +321,8 @@ fn an_audit_asks_the_policies_in_force_and_a_file_stands_for_its_namesake() {
     let (code, said, report) = audit(admin, &["--policies", "none"]);
     assert!(code == Some(0) && !said.contains("team: about"), "{report}");
 
-    plane.apply_yaml(
-        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: reader, namespace: default}}\n---\n\
-         {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: reader}, \
-         rules: [{apiGroups: [ray.io], resources: [rayclusters], verbs: [get, list]}]}\n---\n\
-         {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: reader}, \
-         roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}, \
-         subjects: [{kind: ServiceAccount, name: reader, namespace: default}]}\n",
-    );
-    let token = plane.kubectl(&["create", "token", "reader"]).ok();
-    let reader = plane.write_kubeconfig("reader", token.trim());
+    let rules = "[{apiGroups: [ray.io], resources: [rayclusters], verbs: [get, list]}]";
+    let reader = with_rights(&plane, "reader", rules);
     let (code, said, report) = audit(&reader, &[]);
     assert!(code == Some(2) && said.contains("1 object: 0 to refuse"), "{report}");
     for words in ["may not list rayclusterpolicies.raywarden.io: the policies", "--policies none"] {

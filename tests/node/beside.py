@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from walkthrough import NAMESPACE, Failed, Walk, ready, until, with_image
+from walkthrough import NAMESPACE, Failed, Walk, conditions, ready, until, with_image
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -312,8 +312,7 @@ def take(walk: Beside) -> None:
         ours = [pod["metadata"]["name"] for name in (ALONE, LATER) for pod in walk.nodes(name) if pod["metadata"]["labels"]["app.kubernetes.io/created-by"] == "raywarden"]
         if ours:
             raise Failed(f"raywarden made {ours}")
-        conditions = {each["type"]: each for each in walk.one(ALONE)["status"]["conditions"]}
-        said = conditions["ForeignNodeManager"]
+        said = conditions(walk.one(ALONE))["ForeignNodeManager"]
         if said["status"] != "True":
             raise Failed(f"{said}")
         return f"{told}; {made}; condition ForeignNodeManager: {said['message']}"

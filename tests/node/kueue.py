@@ -16,7 +16,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-from walkthrough import NAMESPACE, Failed, Walk, ready, until, with_image
+from walkthrough import NAMESPACE, Failed, Walk, conditions, ready, until, with_image
 
 HERE = Path(__file__).resolve().parent
 SETUP_SECONDS = 240
@@ -123,10 +123,6 @@ class Queued(Walk):
     def say(self, name: str, text: str) -> None:
         head = self.head_of(name)["metadata"]["name"]
         self.kubectl("exec", head, "--stdin", "--container", "ray-head", "--namespace", NAMESPACE, "--", "python", text=text, limit=120)
-
-
-def conditions(workload: dict) -> dict:
-    return {each["type"]: each for each in workload.get("status", {}).get("conditions", [])}
 
 
 def holds(workload: dict, kind: str) -> bool:

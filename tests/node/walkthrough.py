@@ -115,6 +115,11 @@ def until(limit: float, probe: Callable[[], tuple]) -> str:
     raise Failed(f"not in time; last: {said}")
 
 
+def conditions(of: dict) -> dict:
+    """The conditions of an object's status, by type."""
+    return {each["type"]: each for each in of.get("status", {}).get("conditions", [])}
+
+
 def ready(pod: dict) -> str:
     states = pod.get("status", {}).get("containerStatuses", [])
     return f"{sum(state['ready'] for state in states)}/{len(pod['spec']['containers'])}"

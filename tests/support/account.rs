@@ -50,3 +50,17 @@ pub(crate) fn account(plane: &ControlPlane) -> PathBuf {
     let token = plane.kubectl(&["create", "token", ACCOUNT, "-n", HOME]).ok();
     plane.write_kubeconfig(ACCOUNT, token.trim())
 }
+
+/// A kubeconfig whose only right is what `rules` say, in YAML, everywhere.
+#[track_caller]
+pub(crate) fn with_rights(plane: &ControlPlane, name: &str, rules: &str) -> PathBuf {
+    plane.apply_yaml(&format!(
+        "{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {name}, namespace: default}}}}\n\
+         ---\n{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}, \
+         rules: {rules}}}\n---\n{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, \
+         metadata: {{name: {name}}}, roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, \
+         name: {name}}}, subjects: [{{kind: ServiceAccount, name: {name}, namespace: default}}]}}\n"
+    ));
+    let token = plane.kubectl(&["create", "token", name]).ok();
+    plane.write_kubeconfig(name, token.trim())
+}
